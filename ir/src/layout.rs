@@ -1,0 +1,60 @@
+//! Where the elements of a tensor lie in the slots of one or several ciphertexts.
+
+/// A packing: every element of a tensor has one slot within a vector whose length is a power of two (the
+/// *period*) times the number of ciphertexts; each ciphertext's vector is repeated to fill all its slots.
+///
+/// Slots that hold no element hold zero or, after a linear transform with fewer rows than the period, copies.
+/// Linear transforms never read them: the matrix has no entry there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Layout {
+    /// The tensor's shape.
+    pub shape: Vec<usize>,
+    /// The period of each ciphertext's slot vector, a power of two, at most the number of slots.
+    pub period: usize,
+    /// The number of ciphertexts.
+    pub ciphertexts: usize,
+    /// For each element, row by row: `ciphertext * period + slot`, no two alike.
+    pub positions: Vec<u32>,
+}
+
+impl Layout {
+    /// The row-major layout in one or several ciphertexts of at most `slots` slots.
+    pub fn dense(shape: Vec<usize>, slots: usize) -> Self {
+        let count: usize = shape.iter().product();
+        let period = count.max(1).next_power_of_two().min(slots);
+        Self { shape, period, ciphertexts: count.div_ceil(period).max(1), positions: (0..count as u32).collect() }
+    }
+
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        self.positions.len()
+    }
+
+    /// Whether the tensor has no element.
+    pub fn is_empty(&self) -> bool {
+        self.positions.is_empty()
+    }
+
+    /// The slot vectors (one of length `period` per ciphertext) that hold the values; other slots are zero.
+    /// `None` where the number of values is not the number of elements.
+    pub fn pack(&self, values: &[f64]) -> Option<Vec<Vec<f64>>> {
+        if values.len() != self.positions.len() {
+            return None;
+        }
+        let mut slots = vec![vec![0.0; self.period]; self.ciphertexts];
+        for (value, position) in values.iter().zip(&self.positions) {
+            let (ciphertext, slot) = (*position as usize / self.period, *position as usize % self.period);
+            *slots.get_mut(ciphertext)?.get_mut(slot)? = *value;
+        }
+        Some(slots)
+    }
+
+    /// The values of the elements, row by row, out of slot vectors at least `period` long.
+    pub fn unpack(&self, slots: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let value = |position: &u32| {
+            let (ciphertext, slot) = (*position as usize / self.period, *position as usize % self.period);
+            slots.get(ciphertext)?.get(slot).copied()
+        };
+        self.positions.iter().map(value).collect()
+    }
+}

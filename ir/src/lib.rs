@@ -1,0 +1,26 @@
+//! The intermediate representation of cipherloom: three stages, and the key-free rules that the
+//! compiler, the simulator and the explain report share.
+//!
+//! - [`tensor`]: shapes, value ranges, layers, as the user's model wrote them;
+//! - [`circuit`]: packed ciphertext values with level, scale, noise and layout;
+//! - [`plan`]: straight-line steps that the runtime executes.
+//!
+//! This crate knows neither ONNX nor cryptography: no key, no ciphertext, no ring element exists here.
+
+pub mod circuit;
+pub mod container;
+pub mod graph;
+pub mod layout;
+pub mod noise;
+pub mod origin;
+pub mod params;
+pub mod plan;
+pub mod scale;
+pub mod security;
+pub mod tensor;
+pub mod value;
+
+pub use graph::{Dag, NodeId};
+pub use origin::Origin;
+pub use scale::Scale;
+pub use value::{DType, Range, Tensor, Tensors};

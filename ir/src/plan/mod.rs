@@ -1,0 +1,337 @@
+//! The `plan` stage: straight-line steps on registers, the constants and keys they need.
+//!
+//! A step is one operation of the scheme on opaque handles (a whole linear transform, not a single rotation), so
+//! that a runtime may stream it limb by limb. Constants are recipes in clear; the runtime expands them.
+
+mod simulate;
+mod text;
+mod verify;
+mod wire;
+
+pub use simulate::{SimulateError, simulate};
+pub use text::{parse, print};
+pub use verify::{Fault, verify};
+pub use wire::{PlanError, client_plan_from_bytes, client_plan_to_bytes, plan_from_bytes, plan_to_bytes};
+
+use crate::container::PlanId;
+use crate::layout::Layout;
+use crate::params::CkksLiteral;
+use crate::scale::Scale;
+use crate::tensor;
+use crate::value::{DType, Range};
+use std::fmt;
+
+/// A register: holds one ciphertext; printed `r3`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Register(pub u32);
+
+impl fmt::Display for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "r{}", self.0)
+    }
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// One non-zero generalised diagonal of a block: slot `p` of the result gains `values[p] * x[p + rotation]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagonal {
+    /// The rotation, `0 .. period`.
+    pub rotation: u32,
+    /// The values, one per slot of the period.
+    pub values: Vec<f64>,
+}
+
+/// The part of a transform that maps operand ciphertext `col` to result ciphertext `row`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Block {
+    /// Index of the result.
+    pub row: u32,
+    /// Index of the operand.
+    pub col: u32,
+    /// The diagonals, by ascending rotation.
+    pub diagonals: Vec<Diagonal>,
+}
+
+/// A linear map between slot vectors of one period: the sum over diagonals, then `y += rotate(y, f)` for each fold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transform {
+    /// A name for people.
+    pub name: String,
+    /// The period of operand and result vectors, a power of two.
+    pub period: usize,
+    /// The level at which it is applied.
+    pub level: usize,
+    /// The scale at which the diagonals are encoded.
+    pub plain_scale: Scale,
+    /// Baby steps are rotations below this power of two; giant steps its multiples.
+    pub baby_step: usize,
+    /// Rotations by which the result is folded onto itself, in order.
+    pub folds: Vec<u32>,
+    /// The blocks, by row, then column.
+    pub blocks: Vec<Block>,
+}
+
+impl Transform {
+    /// The baby rotations that need a key, ascending: those that occur as `d mod baby_step`, zero left out.
+    pub fn baby_rotations(&self) -> Vec<u32> {
+        self.rotations(|d, step| d % step)
+    }
+
+    /// The giant rotations that need a key, ascending: those that occur as `d - d mod baby_step`, zero left out.
+    pub fn giant_rotations(&self) -> Vec<u32> {
+        self.rotations(|d, step| d - d % step)
+    }
+
+    fn rotations(&self, part: impl Fn(u32, u32) -> u32) -> Vec<u32> {
+        let step = (self.baby_step as u32).max(1);
+        let all = self.blocks.iter().flat_map(|b| &b.diagonals).map(|d| part(d.rotation, step));
+        let found: std::collections::BTreeSet<u32> = all.filter(|r| *r != 0).collect();
+        found.into_iter().collect()
+    }
+}
+
+/// A constant slot vector: added to a value at its own scale and level, or multiplied.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotVector {
+    /// A name for people.
+    pub name: String,
+    /// The values, one per slot of the period.
+    pub values: Vec<f64>,
+}
+
+/// What a step does. Steps write registers that nothing has written before.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StepOp {
+    /// A linear transform, then a rescale if asked for, then a bias per result.
+    LinearTransform {
+        /// Index into [`Plan::transforms`].
+        transform: u32,
+        /// The operands, one per column of blocks.
+        src: Vec<Register>,
+        /// The results, one per row of blocks.
+        dst: Vec<Register>,
+        /// Whether the results are rescaled (fused with the division by the special modulus).
+        rescale: bool,
+        /// Indices into [`Plan::vectors`], one per result; empty for none. Added last.
+        bias: Vec<u32>,
+    },
+    /// `dst = a * b`, relinearised.
+    Mul {
+        /// The result.
+        dst: Register,
+        /// A factor.
+        a: Register,
+        /// A factor.
+        b: Register,
+        /// Whether the result is rescaled.
+        rescale: bool,
+    },
+    /// `dst = a^2`, relinearised.
+    Square {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// Whether the result is rescaled.
+        rescale: bool,
+    },
+    /// `dst = a + b`.
+    Add {
+        /// The result.
+        dst: Register,
+        /// A summand.
+        a: Register,
+        /// A summand.
+        b: Register,
+    },
+    /// `dst = a - b`.
+    Sub {
+        /// The result.
+        dst: Register,
+        /// The minuend.
+        a: Register,
+        /// The subtrahend.
+        b: Register,
+    },
+    /// `dst = a + vector`, at the scale of `a`.
+    AddVector {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// Index into [`Plan::vectors`].
+        vector: u32,
+    },
+    /// `dst = a * vector`, slot by slot.
+    MulVector {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// Index into [`Plan::vectors`].
+        vector: u32,
+        /// The vector's scale.
+        plain_scale: Scale,
+        /// Whether the result is rescaled.
+        rescale: bool,
+    },
+    /// `dst = a * value`.
+    MulScalar {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// The factor.
+        value: f64,
+        /// The factor's scale.
+        plain_scale: Scale,
+        /// Whether the result is rescaled.
+        rescale: bool,
+    },
+    /// `dst = a`, divided by the last prime.
+    Rescale {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+    },
+    /// `dst = a` at a lower level.
+    DropLevel {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// The level.
+        level: usize,
+    },
+}
+
+/// One step, and what is known of the value that it yields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step {
+    /// The operation.
+    pub op: StepOp,
+    /// Registers that no later step reads, to be freed after this one.
+    pub free: Vec<Register>,
+    /// The result's level.
+    pub level: usize,
+    /// The result's exact scale.
+    pub scale: Scale,
+    /// The result's range (without margin).
+    pub range: Range,
+    /// The predicted variance of the result's error per slot.
+    pub noise: f64,
+    /// The layer, for people: the origin's text.
+    pub origin: String,
+}
+
+/// An input or output: how a tensor becomes ciphertexts and back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanPort {
+    /// The name in the model.
+    pub name: String,
+    /// The tensor's shape, batch axis included (1).
+    pub shape: Vec<usize>,
+    /// The declared element type.
+    pub dtype: DType,
+    /// Whether axis 0 counts samples.
+    pub batched: bool,
+    /// For inputs: the accepted range, margin included. For outputs: the expected range.
+    pub range: Range,
+    /// The packing.
+    pub layout: Layout,
+    /// The level at which it is encrypted or arrives.
+    pub level: usize,
+    /// The scale at which it is encrypted or arrives.
+    pub scale: Scale,
+    /// The registers that hold it at the start or the end, one per ciphertext.
+    pub registers: Vec<Register>,
+    /// The predicted variance of the error per slot, at the start or the end.
+    pub noise: f64,
+}
+
+/// A rotation (Galois) key: for a left rotation by `steps` of all N/2 slots, usable up to `level`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RotationKeySpec {
+    /// Slots to the left, `1 .. N/2`.
+    pub steps: u32,
+    /// The highest level at which it is used.
+    pub level: u32,
+}
+
+/// Exactly the evaluation keys that a plan needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The highest level of a relinearisation, if there is one.
+    pub relinearization: Option<u32>,
+    /// The rotations, by steps.
+    pub rotations: Vec<RotationKeySpec>,
+    /// The highest level of a conjugation, if there is one.
+    pub conjugation: Option<u32>,
+}
+
+/// What a run is expected to cost.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Estimates {
+    /// NTTs of one limb.
+    pub ntts: u64,
+    /// Multiply-accumulates over one limb.
+    pub limb_macs: u64,
+    /// Seconds, one thread, with the built-in cost figures.
+    pub latency_s: f64,
+    /// Bytes of the evaluation keys on disk.
+    pub eval_key_bytes: u64,
+    /// Bytes that `run` needs at its peak.
+    pub run_bytes: u64,
+}
+
+/// A runnable plan: what the server holds.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The model's name.
+    pub name: String,
+    /// What it was compiled from.
+    pub source: String,
+    /// The scheme's parameters.
+    pub params: CkksLiteral,
+    /// The inputs.
+    pub inputs: Vec<PlanPort>,
+    /// The outputs.
+    pub outputs: Vec<PlanPort>,
+    /// The transforms.
+    pub transforms: Vec<Transform>,
+    /// The slot vectors.
+    pub vectors: Vec<SlotVector>,
+    /// The steps, in order.
+    pub steps: Vec<Step>,
+    /// The keys that the steps need.
+    pub keys: KeyRequest,
+    /// Expected costs.
+    pub estimates: Estimates,
+    /// The margin that was applied to ranges.
+    pub margin: f64,
+    /// The imported, unrewritten network, to compute clear results with; nodes carry their calibrated ranges.
+    pub clear: tensor::Module,
+}
+
+/// What a client needs, and nothing of the weights.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClientPlan {
+    /// The id of the server's plan.
+    pub plan_id: PlanId,
+    /// The model's name.
+    pub name: String,
+    /// The scheme's parameters.
+    pub params: CkksLiteral,
+    /// The inputs.
+    pub inputs: Vec<PlanPort>,
+    /// The outputs.
+    pub outputs: Vec<PlanPort>,
+    /// The keys to make.
+    pub keys: KeyRequest,
+}
