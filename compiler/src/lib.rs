@@ -1,1 +1,9 @@
-//! Placeholder.
+//! From a network to an encrypted plan: frontends, passes over the `tensor` stage, lowering, emission.
+//!
+//! This crate knows ONNX and the stages of `cipherloom-ir`. It holds no key, and nothing encrypted is
+//! executed here.
+
+pub mod data;
+pub mod lower;
+pub mod onnx;
+pub mod pass;

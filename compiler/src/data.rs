@@ -1,0 +1,1 @@
+//! Samples that passes measure on.

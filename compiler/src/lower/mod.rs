@@ -1,0 +1,1 @@
+//! From the `tensor` stage to the `circuit` and `plan` stages.

@@ -1,0 +1,1 @@
+//! The pass driver and the passes over the `tensor` stage.
