@@ -179,9 +179,13 @@ impl<'a> Container<'a> {
         if bytes.get(..8) != Some(MAGIC) {
             return Err(ContainerError::NotCipherloom);
         }
-        let short = |expected: u64| ContainerError::Length { found: bytes.len() as u64, expected };
-        let header: &[u8; HEADER] =
-            bytes.first_chunk().ok_or_else(|| short((HEADER + TRAILER) as u64))?;
+        let short = |expected: u64| ContainerError::Length {
+            found: bytes.len() as u64,
+            expected,
+        };
+        let header: &[u8; HEADER] = bytes
+            .first_chunk()
+            .ok_or_else(|| short((HEADER + TRAILER) as u64))?;
         let version = u16::from_le_bytes([header[8], header[9]]);
         if version != FORMAT_VERSION {
             return Err(ContainerError::Version { found: version });
@@ -211,22 +215,35 @@ impl<'a> Container<'a> {
         let mut sections = Vec::with_capacity(count);
         let mut previous_end = HEADER + 16 * count;
         for i in 0..count {
-            let (offset, length) = (read_u64(body, HEADER + 16 * i), read_u64(body, HEADER + 16 * i + 8));
+            let (offset, length) = (
+                read_u64(body, HEADER + 16 * i),
+                read_u64(body, HEADER + 16 * i + 8),
+            );
             let span = section_span(offset, length, previous_end, body_end)
                 .ok_or(ContainerError::Malformed("a section lies outside the file"))?;
             previous_end = span.end;
-            sections.push(body.get(span).ok_or(ContainerError::Malformed("a section lies outside the file"))?);
+            sections.push(
+                body.get(span)
+                    .ok_or(ContainerError::Malformed("a section lies outside the file"))?,
+            );
         }
         let mut plan_id = PlanId::default();
         plan_id.0.copy_from_slice(&header[16..48]);
         let mut key_id = KeyId::default();
         key_id.0.copy_from_slice(&header[48..64]);
-        Ok(Self { plan_id, key_id, sections })
+        Ok(Self {
+            plan_id,
+            key_id,
+            sections,
+        })
     }
 
     /// A section, if the file has it.
     pub fn section(&self, index: usize) -> Result<&'a [u8], ContainerError> {
-        self.sections.get(index).copied().ok_or(ContainerError::Malformed("a section is missing"))
+        self.sections
+            .get(index)
+            .copied()
+            .ok_or(ContainerError::Malformed("a section is missing"))
     }
 
     /// The number of sections.
@@ -236,12 +253,26 @@ impl<'a> Container<'a> {
 
     /// Refuses a file of another plan.
     pub fn expect_plan(&self, expected: PlanId) -> Result<(), ContainerError> {
-        if self.plan_id == expected { Ok(()) } else { Err(ContainerError::OtherPlan { found: self.plan_id, expected }) }
+        if self.plan_id == expected {
+            Ok(())
+        } else {
+            Err(ContainerError::OtherPlan {
+                found: self.plan_id,
+                expected,
+            })
+        }
     }
 
     /// Refuses a file of another key.
     pub fn expect_key(&self, expected: KeyId) -> Result<(), ContainerError> {
-        if self.key_id == expected { Ok(()) } else { Err(ContainerError::OtherKey { found: self.key_id, expected }) }
+        if self.key_id == expected {
+            Ok(())
+        } else {
+            Err(ContainerError::OtherKey {
+                found: self.key_id,
+                expected,
+            })
+        }
     }
 }
 
@@ -253,7 +284,12 @@ fn read_u64(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-fn section_span(offset: u64, length: u64, previous_end: usize, body_end: usize) -> Option<Range<usize>> {
+fn section_span(
+    offset: u64,
+    length: u64,
+    previous_end: usize,
+    body_end: usize,
+) -> Option<Range<usize>> {
     let start = usize::try_from(offset).ok()?;
     let end = start.checked_add(usize::try_from(length).ok()?)?;
     (start % ALIGNMENT == 0 && start >= previous_end && end <= body_end).then_some(start..end)
@@ -294,20 +330,38 @@ mod tests {
 
     #[test]
     fn every_damaged_byte_and_every_cut_is_refused() {
-        let file = write(Kind::ClientPlan, PlanId([7; 32]), KeyId([9; 16]), &[b"meta", &[1; 100], b""]);
+        let file = write(
+            Kind::ClientPlan,
+            PlanId([7; 32]),
+            KeyId([9; 16]),
+            &[b"meta", &[1; 100], b""],
+        );
         let good = Container::read(&file, Kind::ClientPlan).unwrap();
         assert_eq!(good.section(0), Ok(&b"meta"[..]));
         assert_eq!(good.section(1), Ok(&[1; 100][..]));
         assert_eq!(good.section(2), Ok(&b""[..]));
         assert!(good.section(3).is_err());
-        assert!(good.expect_plan(PlanId([7; 32])).is_ok() && good.expect_plan(PlanId([8; 32])).is_err());
-        assert!(good.expect_key(KeyId([9; 16])).is_ok() && good.expect_key(KeyId([1; 16])).is_err());
+        assert!(
+            good.expect_plan(PlanId([7; 32])).is_ok() && good.expect_plan(PlanId([8; 32])).is_err()
+        );
+        assert!(
+            good.expect_key(KeyId([9; 16])).is_ok() && good.expect_key(KeyId([1; 16])).is_err()
+        );
         for i in 0..file.len() {
             let mut damaged = file.clone();
             damaged[i] ^= 0x40;
-            assert!(Container::read(&damaged, Kind::ClientPlan).is_err(), "byte {i}");
-            assert!(Container::read(&file[..i], Kind::ClientPlan).is_err(), "cut at {i}");
+            assert!(
+                Container::read(&damaged, Kind::ClientPlan).is_err(),
+                "byte {i}"
+            );
+            assert!(
+                Container::read(&file[..i], Kind::ClientPlan).is_err(),
+                "cut at {i}"
+            );
         }
-        assert!(matches!(Container::read(&file, Kind::SecretKey), Err(ContainerError::Kind { .. })));
+        assert!(matches!(
+            Container::read(&file, Kind::SecretKey),
+            Err(ContainerError::Kind { .. })
+        ));
     }
 }

@@ -45,7 +45,9 @@ pub struct Dag<T> {
 
 impl<T> Default for Dag<T> {
     fn default() -> Self {
-        Self { inner: StableDiGraph::new() }
+        Self {
+            inner: StableDiGraph::new(),
+        }
     }
 }
 
@@ -70,7 +72,8 @@ impl<T> Dag<T> {
 
     fn connect(&mut self, user: NodeId, operands: &[NodeId]) {
         for (position, operand) in operands.iter().enumerate() {
-            self.inner.add_edge(index(*operand), index(user), position as u32);
+            self.inner
+                .add_edge(index(*operand), index(user), position as u32);
         }
     }
 
@@ -79,8 +82,11 @@ impl<T> Dag<T> {
         if !self.contains(user) || operands.iter().any(|o| !self.contains(*o)) {
             return false;
         }
-        let old: Vec<_> =
-            self.inner.edges_directed(index(user), Direction::Incoming).map(|e| e.id()).collect();
+        let old: Vec<_> = self
+            .inner
+            .edges_directed(index(user), Direction::Incoming)
+            .map(|e| e.id())
+            .collect();
         for edge in old {
             self.inner.remove_edge(edge);
         }
@@ -94,8 +100,11 @@ impl<T> Dag<T> {
             return;
         }
         for user in self.users(old) {
-            let operands: Vec<_> =
-                self.operands(user).into_iter().map(|o| if o == old { new } else { o }).collect();
+            let operands: Vec<_> = self
+                .operands(user)
+                .into_iter()
+                .map(|o| if o == old { new } else { o })
+                .collect();
             self.set_operands(user, &operands);
         }
     }
@@ -143,7 +152,10 @@ impl<T> Dag<T> {
 
     /// All nodes, by id.
     pub fn ids(&self) -> Vec<NodeId> {
-        self.inner.node_indices().map(|n| NodeId::new(n.index())).collect()
+        self.inner
+            .node_indices()
+            .map(|n| NodeId::new(n.index()))
+            .collect()
     }
 
     /// The number of nodes.
@@ -159,11 +171,19 @@ impl<T> Dag<T> {
     /// The nodes so that operands come before users, the smallest ready id first;
     /// `Err` holds the nodes that lie on a cycle or behind one.
     pub fn topological(&self) -> Result<Vec<NodeId>, Vec<NodeId>> {
-        let bound = self.inner.node_indices().map(|n| n.index() + 1).max().unwrap_or(0);
+        let bound = self
+            .inner
+            .node_indices()
+            .map(|n| n.index() + 1)
+            .max()
+            .unwrap_or(0);
         let mut waiting = vec![0_usize; bound];
         let mut ready = BTreeSet::new();
         for id in self.ids() {
-            waiting[id.index()] = self.inner.edges_directed(index(id), Direction::Incoming).count();
+            waiting[id.index()] = self
+                .inner
+                .edges_directed(index(id), Direction::Incoming)
+                .count();
             if waiting[id.index()] == 0 {
                 ready.insert(id);
             }
@@ -183,7 +203,11 @@ impl<T> Dag<T> {
             Ok(order)
         } else {
             let done: BTreeSet<_> = order.into_iter().collect();
-            Err(self.ids().into_iter().filter(|id| !done.contains(id)).collect())
+            Err(self
+                .ids()
+                .into_iter()
+                .filter(|id| !done.contains(id))
+                .collect())
         }
     }
 }

@@ -22,7 +22,12 @@ impl Layout {
     pub fn dense(shape: Vec<usize>, slots: usize) -> Self {
         let count: usize = shape.iter().product();
         let period = count.max(1).next_power_of_two().min(slots);
-        Self { shape, period, ciphertexts: count.div_ceil(period).max(1), positions: (0..count as u32).collect() }
+        Self {
+            shape,
+            period,
+            ciphertexts: count.div_ceil(period).max(1),
+            positions: (0..count as u32).collect(),
+        }
     }
 
     /// The number of elements.
@@ -43,7 +48,10 @@ impl Layout {
         }
         let mut slots = vec![vec![0.0; self.period]; self.ciphertexts];
         for (value, position) in values.iter().zip(&self.positions) {
-            let (ciphertext, slot) = (*position as usize / self.period, *position as usize % self.period);
+            let (ciphertext, slot) = (
+                *position as usize / self.period,
+                *position as usize % self.period,
+            );
             *slots.get_mut(ciphertext)?.get_mut(slot)? = *value;
         }
         Some(slots)
@@ -52,7 +60,10 @@ impl Layout {
     /// The values of the elements, row by row, out of slot vectors at least `period` long.
     pub fn unpack(&self, slots: &[Vec<f64>]) -> Option<Vec<f64>> {
         let value = |position: &u32| {
-            let (ciphertext, slot) = (*position as usize / self.period, *position as usize % self.period);
+            let (ciphertext, slot) = (
+                *position as usize / self.period,
+                *position as usize % self.period,
+            );
             slots.get(ciphertext)?.get(slot).copied()
         };
         self.positions.iter().map(value).collect()

@@ -9,6 +9,7 @@
 
 pub mod circuit;
 pub mod container;
+pub mod fault;
 pub mod graph;
 pub mod layout;
 pub mod noise;

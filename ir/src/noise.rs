@@ -61,8 +61,12 @@ impl NoiseModel {
     /// N sigma^2 N/12 sum over digits of D^2 / P^2 / S^2.
     pub fn key_noise(&self, level: usize, log_scale: f64) -> f64 {
         let digits = (level + 1).div_ceil(self.digit_size);
-        let sum: f64 =
-            self.log_digits.iter().take(digits).map(|log_d| square_of_pow2(log_d - self.log_p)).sum();
+        let sum: f64 = self
+            .log_digits
+            .iter()
+            .take(digits)
+            .map(|log_d| square_of_pow2(log_d - self.log_p))
+            .sum();
         self.n * self.n / 12.0 * SIGMA * SIGMA * sum / square_of_pow2(log_scale)
     }
 

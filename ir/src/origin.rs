@@ -1,5 +1,6 @@
 //! Where an operation came from, so that an error can name what the user wrote.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The origin of an operation; rewrites hand it on.
@@ -19,12 +20,17 @@ pub enum Origin {
     /// A line of an IR text.
     Text(usize),
     /// A pass that made the operation of its own accord.
-    Pass(&'static str),
+    Pass(Cow<'static, str>),
     /// Several origins that a rewrite merged, in order and without repeats.
     Merged(Vec<Origin>),
 }
 
 impl Origin {
+    /// The origin of an operation that a pass made.
+    pub const fn pass(name: &'static str) -> Origin {
+        Origin::Pass(Cow::Borrowed(name))
+    }
+
     /// The origin of an operation that stands for both.
     pub fn merge(&self, other: &Origin) -> Origin {
         let mut parts = self.parts();

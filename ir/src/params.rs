@@ -38,7 +38,9 @@ pub struct CkksLiteral {
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum ParameterError {
     /// The ring degree is outside the table.
-    #[error("ring degree 2^{log_n} is outside the table of secure parameters (2^{MIN_LOG_N} to 2^{MAX_LOG_N}) for {security}-bit security")]
+    #[error(
+        "ring degree 2^{log_n} is outside the table of secure parameters (2^{MIN_LOG_N} to 2^{MAX_LOG_N}) for {security}-bit security"
+    )]
     RingDegree {
         /// Its logarithm.
         log_n: u32,
@@ -46,7 +48,9 @@ pub enum ParameterError {
         security: Security,
     },
     /// The modulus is too large for the ring.
-    #[error("log2(QP) is {log_qp:.3} and exceeds {limit}, the limit for N = 2^{log_n} at {security}-bit security")]
+    #[error(
+        "log2(QP) is {log_qp:.3} and exceeds {limit}, the limit for N = 2^{log_n} at {security}-bit security"
+    )]
     TooLarge {
         /// The logarithm of the product of all primes.
         log_qp: f64,
@@ -70,7 +74,9 @@ pub enum ParameterError {
         prime: u64,
     },
     /// No chain prime, no special prime, or too many of them.
-    #[error("a chain needs at least one prime and one special prime, and at most {MAX_PRIMES} in all")]
+    #[error(
+        "a chain needs at least one prime and one special prime, and at most {MAX_PRIMES} in all"
+    )]
     Count,
     /// The digit size is zero or larger than the chain.
     #[error("the digit size {digit_size} is not between 1 and the {primes} primes of the chain")]
@@ -81,7 +87,9 @@ pub enum ParameterError {
         primes: usize,
     },
     /// The special modulus is too small for the digits.
-    #[error("the special modulus has {log_p:.3} bits; the largest digit of {log_digit:.3} bits needs {SPECIAL_HEADROOM_BITS} more than its own")]
+    #[error(
+        "the special modulus has {log_p:.3} bits; the largest digit of {log_digit:.3} bits needs {SPECIAL_HEADROOM_BITS} more than its own"
+    )]
     SpecialModulus {
         /// The logarithm of the special modulus.
         log_p: f64,
@@ -113,18 +121,29 @@ impl CkksLiteral {
 
     /// The logarithm of the largest digit product.
     pub fn log_digit(&self) -> f64 {
-        self.q.chunks(self.digit_size.max(1)).map(|d| log2_product(d.iter().copied())).fold(0.0, f64::max)
+        self.q
+            .chunks(self.digit_size.max(1))
+            .map(|d| log2_product(d.iter().copied()))
+            .fold(0.0, f64::max)
     }
 
     /// Checks structure and security.
     pub fn check(&self) -> Result<(), ParameterError> {
-        let refused = ParameterError::RingDegree { log_n: self.log_n, security: self.security };
+        let refused = ParameterError::RingDegree {
+            log_n: self.log_n,
+            security: self.security,
+        };
         let limit = self.security.max_log_qp(self.log_n).ok_or(refused)?;
         self.check_structure()?;
         let log_qp = self.log_qp();
         // The bound is exact up to the rounding of a sum of at most 128 logarithms.
         if log_qp > f64::from(limit) {
-            return Err(ParameterError::TooLarge { log_qp, limit, log_n: self.log_n, security: self.security });
+            return Err(ParameterError::TooLarge {
+                log_qp,
+                limit,
+                log_n: self.log_n,
+                security: self.security,
+            });
         }
         Ok(())
     }
@@ -132,13 +151,19 @@ impl CkksLiteral {
     /// Checks everything but security: primes, counts, digits, special modulus.
     pub fn check_structure(&self) -> Result<(), ParameterError> {
         if self.log_n < 2 || self.log_n > MAX_LOG_N {
-            return Err(ParameterError::RingDegree { log_n: self.log_n, security: self.security });
+            return Err(ParameterError::RingDegree {
+                log_n: self.log_n,
+                security: self.security,
+            });
         }
         if self.q.is_empty() || self.p.is_empty() || self.q.len() + self.p.len() > MAX_PRIMES {
             return Err(ParameterError::Count);
         }
         if self.digit_size == 0 || self.digit_size > self.q.len() {
-            return Err(ParameterError::DigitSize { digit_size: self.digit_size, primes: self.q.len() });
+            return Err(ParameterError::DigitSize {
+                digit_size: self.digit_size,
+                primes: self.q.len(),
+            });
         }
         let mut seen = std::collections::BTreeSet::new();
         for &prime in self.q.iter().chain(&self.p) {
@@ -210,7 +235,10 @@ pub fn is_prime(n: u64) -> bool {
 pub fn ntt_primes_near(log_n: u32, log2_target: f64, count: usize, taken: &[u64]) -> Vec<u64> {
     let step = 2_u64 << log_n;
     let target = libm::exp2(log2_target.clamp(1.0, f64::from(MAX_PRIME_BITS)));
-    let (low, high) = (target / 2.0, (target * 2.0).min(libm::exp2(f64::from(MAX_PRIME_BITS))));
+    let (low, high) = (
+        target / 2.0,
+        (target * 2.0).min(libm::exp2(f64::from(MAX_PRIME_BITS))),
+    );
     let mut below = (target as u64).saturating_sub(1) / step * step + 1;
     let mut above = below + step;
     let mut found = Vec::new();
@@ -242,7 +270,13 @@ mod tests {
     fn literal() -> CkksLiteral {
         let q = ntt_primes_near(13, 28.0, 5, &[]);
         let p = ntt_primes_near(13, 34.0, 1, &q);
-        CkksLiteral { log_n: 13, q, p, digit_size: 1, security: Security::Classical128 }
+        CkksLiteral {
+            log_n: 13,
+            q,
+            p,
+            digit_size: 1,
+            security: Security::Classical128,
+        }
     }
 
     #[test]
@@ -263,26 +297,67 @@ mod tests {
         assert!(primes.windows(2).all(|w| distance(w[0]) <= distance(w[1])));
         assert!(primes.iter().all(|p| p % (1 << 14) == 1 && is_prime(*p)));
         assert!(ntt_primes_near(17, 18.0, 50, &[]).len() < 50);
-        assert!(ntt_primes_near(13, 50.0, 4, &[]).iter().all(|p| *p < 1 << 50));
+        assert!(
+            ntt_primes_near(13, 50.0, 4, &[])
+                .iter()
+                .all(|p| *p < 1 << 50)
+        );
     }
 
     #[test]
     fn each_fault_is_refused() {
         assert_eq!(literal().check(), Ok(()));
-        let too_small = CkksLiteral { log_n: 12, ..literal() };
-        assert!(matches!(too_small.check(), Err(ParameterError::TooLarge { .. })));
+        let too_small = CkksLiteral {
+            log_n: 12,
+            ..literal()
+        };
+        assert!(matches!(
+            too_small.check(),
+            Err(ParameterError::TooLarge { .. })
+        ));
         let mut repeated = literal();
         repeated.q[1] = repeated.q[0];
-        assert!(matches!(repeated.check(), Err(ParameterError::Repeated { .. })));
+        assert!(matches!(
+            repeated.check(),
+            Err(ParameterError::Repeated { .. })
+        ));
         let mut composite = literal();
         composite.q[1] = 3 * 16384 + 1;
-        assert!(matches!(composite.check(), Err(ParameterError::NotAnNttPrime { .. })));
         assert!(matches!(
-            CkksLiteral { digit_size: 2, ..literal() }.check(),
+            composite.check(),
+            Err(ParameterError::NotAnNttPrime { .. })
+        ));
+        assert!(matches!(
+            CkksLiteral {
+                digit_size: 2,
+                ..literal()
+            }
+            .check(),
             Err(ParameterError::SpecialModulus { .. })
         ));
-        assert!(matches!(CkksLiteral { digit_size: 0, ..literal() }.check(), Err(ParameterError::DigitSize { .. })));
-        assert!(matches!(CkksLiteral { p: vec![], ..literal() }.check(), Err(ParameterError::Count)));
-        assert!(matches!(CkksLiteral { log_n: 9, ..literal() }.check(), Err(ParameterError::RingDegree { .. })));
+        assert!(matches!(
+            CkksLiteral {
+                digit_size: 0,
+                ..literal()
+            }
+            .check(),
+            Err(ParameterError::DigitSize { .. })
+        ));
+        assert!(matches!(
+            CkksLiteral {
+                p: vec![],
+                ..literal()
+            }
+            .check(),
+            Err(ParameterError::Count)
+        ));
+        assert!(matches!(
+            CkksLiteral {
+                log_n: 9,
+                ..literal()
+            }
+            .check(),
+            Err(ParameterError::RingDegree { .. })
+        ));
     }
 }

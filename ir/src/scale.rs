@@ -33,7 +33,9 @@ impl Scale {
 
     /// The scale that is exactly this floating-point number, or `None` unless it is finite and positive.
     pub fn from_f64(value: f64) -> Option<Self> {
-        BigRational::from_float(value).filter(Signed::is_positive).map(Self)
+        BigRational::from_float(value)
+            .filter(Signed::is_positive)
+            .map(Self)
     }
 
     /// A scale of a numerator and a denominator, little endian; `None` where one is zero or longer than
@@ -51,7 +53,10 @@ impl Scale {
 
     /// Numerator and denominator, little endian.
     pub fn to_parts(&self) -> (Vec<u8>, Vec<u8>) {
-        (self.0.numer().to_bytes_le().1, self.0.denom().to_bytes_le().1)
+        (
+            self.0.numer().to_bytes_le().1,
+            self.0.denom().to_bytes_le().1,
+        )
     }
 
     /// The product of two scales.
@@ -77,7 +82,8 @@ impl Scale {
         let (n, d) = (self.0.numer(), self.0.denom());
         // Both parts are cut to 96 bits, so that the quotient's relative error stays near 2^-53.
         let (ns, ds) = (n.bits().saturating_sub(96), d.bits().saturating_sub(96));
-        let quotient = (n >> ns).to_f64().unwrap_or(f64::INFINITY) / (d >> ds).to_f64().unwrap_or(f64::INFINITY);
+        let quotient = (n >> ns).to_f64().unwrap_or(f64::INFINITY)
+            / (d >> ds).to_f64().unwrap_or(f64::INFINITY);
         quotient * libm::exp2(ns as f64 - ds as f64)
     }
 
@@ -113,6 +119,10 @@ impl std::str::FromStr for Scale {
             return Err(());
         }
         let value: BigRational = text.parse().map_err(|_| ())?;
-        if value.is_positive() { Ok(Self(value)) } else { Err(()) }
+        if value.is_positive() {
+            Ok(Self(value))
+        } else {
+            Err(())
+        }
     }
 }

@@ -32,10 +32,19 @@ pub const MAX_LOG_N: u32 = 17;
 
 /// Limits for N = 2^10 .. 2^17; zero where no parameters are allowed.
 const LIMITS: [(Security, [u32; 8]); 6] = [
-    (Security::Classical128, [26, 53, 106, 214, 430, 868, 1746, 3522]),
-    (Security::Classical192, [0, 0, 73, 147, 297, 596, 1199, 2410]),
+    (
+        Security::Classical128,
+        [26, 53, 106, 214, 430, 868, 1746, 3522],
+    ),
+    (
+        Security::Classical192,
+        [0, 0, 73, 147, 297, 596, 1199, 2410],
+    ),
     (Security::Classical256, [0, 0, 56, 114, 230, 462, 929, 1865]),
-    (Security::Quantum128, [25, 50, 101, 202, 409, 825, 1663, 3348]),
+    (
+        Security::Quantum128,
+        [25, 50, 101, 202, 409, 825, 1663, 3348],
+    ),
     (Security::Quantum192, [0, 0, 69, 140, 282, 567, 1141, 2293]),
     (Security::Quantum256, [0, 0, 52, 107, 217, 436, 875, 1758]),
 ];
@@ -69,18 +78,32 @@ impl Security {
 
     /// Whether the target is against quantum attacks.
     pub fn is_quantum(self) -> bool {
-        matches!(self, Security::Quantum128 | Security::Quantum192 | Security::Quantum256)
+        matches!(
+            self,
+            Security::Quantum128 | Security::Quantum192 | Security::Quantum256
+        )
     }
 
     /// The target of the given bits, if there is one.
     pub fn from_bits(bits: u32, quantum: bool) -> Option<Self> {
-        Self::ALL.into_iter().find(|s| s.bits() == bits && s.is_quantum() == quantum)
+        Self::ALL
+            .into_iter()
+            .find(|s| s.bits() == bits && s.is_quantum() == quantum)
     }
 }
 
 impl fmt::Display for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", if self.is_quantum() { "quantum" } else { "classical" }, self.bits())
+        write!(
+            f,
+            "{} {}",
+            if self.is_quantum() {
+                "quantum"
+            } else {
+                "classical"
+            },
+            self.bits()
+        )
     }
 }
 
@@ -103,7 +126,10 @@ mod tests {
             for log_n in 12..=17 {
                 let limit = |i: usize| Security::ALL[i].max_log_qp(log_n).unwrap();
                 assert!(limit(quantum) < limit(classical));
-                assert!(Security::ALL[classical].max_log_qp(log_n - 1).unwrap_or(0) * 2 <= limit(classical) + 2);
+                assert!(
+                    Security::ALL[classical].max_log_qp(log_n - 1).unwrap_or(0) * 2
+                        <= limit(classical) + 2
+                );
             }
         }
     }

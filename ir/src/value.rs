@@ -22,12 +22,18 @@ impl Tensor {
     /// A tensor of one value everywhere, or `None` where the number of elements overflows.
     pub fn filled(shape: Vec<usize>, value: f64) -> Option<Self> {
         let count = element_count(&shape)?;
-        Some(Self { shape, data: vec![value; count] })
+        Some(Self {
+            shape,
+            data: vec![value; count],
+        })
     }
 
     /// A vector.
     pub fn from_vec(data: Vec<f64>) -> Self {
-        Self { shape: vec![data.len()], data }
+        Self {
+            shape: vec![data.len()],
+            data,
+        }
     }
 
     /// The shape.
@@ -68,7 +74,9 @@ impl Tensor {
 
 /// The number of elements of a shape, or `None` where it overflows.
 pub fn element_count(shape: &[usize]) -> Option<usize> {
-    shape.iter().try_fold(1_usize, |count, dim| count.checked_mul(*dim))
+    shape
+        .iter()
+        .try_fold(1_usize, |count, dim| count.checked_mul(*dim))
 }
 
 /// Row-major strides of a shape.
@@ -112,8 +120,14 @@ impl Range {
                 return None;
             }
             range = Some(match range {
-                None => Self { lo: value, hi: value },
-                Some(r) => Self { lo: r.lo.min(value), hi: r.hi.max(value) },
+                None => Self {
+                    lo: value,
+                    hi: value,
+                },
+                Some(r) => Self {
+                    lo: r.lo.min(value),
+                    hi: r.hi.max(value),
+                },
             });
         }
         range
@@ -121,7 +135,10 @@ impl Range {
 
     /// The smallest range that holds both.
     pub fn union(self, other: Self) -> Self {
-        Self { lo: self.lo.min(other.lo), hi: self.hi.max(other.hi) }
+        Self {
+            lo: self.lo.min(other.lo),
+            hi: self.hi.max(other.hi),
+        }
     }
 
     /// The largest absolute value.
@@ -137,7 +154,10 @@ impl Range {
     /// The range widened by a margin: the same centre, `margin` times the half width.
     pub fn widened(self, margin: f64) -> Self {
         let (centre, half) = (0.5 * (self.lo + self.hi), 0.5 * (self.hi - self.lo));
-        Self { lo: centre - margin * half, hi: centre + margin * half }
+        Self {
+            lo: centre - margin * half,
+            hi: centre + margin * half,
+        }
     }
 }
 

@@ -55,7 +55,10 @@ impl Matrix {
         };
         let columns = self.columns.get(span.clone()).unwrap_or_default();
         let values = self.values.get(span).unwrap_or_default();
-        columns.iter().map(|c| *c as usize).zip(values.iter().copied())
+        columns
+            .iter()
+            .map(|c| *c as usize)
+            .zip(values.iter().copied())
     }
 
     /// The number of stored entries.

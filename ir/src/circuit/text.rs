@@ -9,6 +9,14 @@ pub fn print(_circuit: &Circuit) -> String {
 }
 
 /// Reads the text of a circuit. Large matrices and vectors are taken from the pools, by name and hash.
-pub fn parse(_text: &str, _matrices: &[Arc<Matrix>], _vectors: &[Vector]) -> Result<Circuit, ParseError> {
-    Err(ParseError { line: 1, column: 1, message: "not written".into() })
+pub fn parse(
+    _text: &str,
+    _matrices: &[Arc<Matrix>],
+    _vectors: &[Vector],
+) -> Result<Circuit, ParseError> {
+    Err(ParseError {
+        line: 1,
+        column: 1,
+        message: "not written".into(),
+    })
 }

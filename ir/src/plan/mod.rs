@@ -11,7 +11,9 @@ mod wire;
 pub use simulate::{SimulateError, simulate};
 pub use text::{parse, print};
 pub use verify::{Fault, verify};
-pub use wire::{PlanError, client_plan_from_bytes, client_plan_to_bytes, plan_from_bytes, plan_to_bytes};
+pub use wire::{
+    PlanError, client_plan_from_bytes, client_plan_to_bytes, plan_from_bytes, plan_to_bytes,
+};
 
 use crate::container::PlanId;
 use crate::layout::Layout;
@@ -89,7 +91,11 @@ impl Transform {
 
     fn rotations(&self, part: impl Fn(u32, u32) -> u32) -> Vec<u32> {
         let step = (self.baby_step as u32).max(1);
-        let all = self.blocks.iter().flat_map(|b| &b.diagonals).map(|d| part(d.rotation, step));
+        let all = self
+            .blocks
+            .iter()
+            .flat_map(|b| &b.diagonals)
+            .map(|d| part(d.rotation, step));
         let found: std::collections::BTreeSet<u32> = all.filter(|r| *r != 0).collect();
         found.into_iter().collect()
     }

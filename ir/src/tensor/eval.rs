@@ -19,6 +19,9 @@ pub fn eval(_module: &Module, _inputs: &Tensors) -> Result<Tensors, EvalError> {
 }
 
 /// Evaluates one sample and returns the value of every node.
-pub fn eval_all(_module: &Module, _inputs: &Tensors) -> Result<BTreeMap<NodeId, Tensor>, EvalError> {
+pub fn eval_all(
+    _module: &Module,
+    _inputs: &Tensors,
+) -> Result<BTreeMap<NodeId, Tensor>, EvalError> {
     Ok(BTreeMap::new())
 }

@@ -5,14 +5,16 @@
 mod eval;
 mod op;
 mod patch;
+mod shape;
 mod text;
 mod verify;
 
 pub use eval::{EvalError, eval, eval_all};
 pub use op::{Activation, Conv, Op, Pool};
-pub use patch::Patch;
+pub use patch::{Applied, Patch, PatchError};
+pub use shape::{MAX_ELEMENTS, MAX_RANK, infer_shape};
 pub use text::{ParseError, parse, print};
-pub use verify::{Fault, infer_shape, verify};
+pub use verify::{Fault, verify};
 
 use crate::graph::{Dag, NodeId};
 use crate::origin::Origin;
@@ -97,7 +99,10 @@ impl Module {
             suffix += 1;
             unique = format!("{name}.{suffix}");
         }
-        self.constants.push(Constant { name: unique, tensor: tensor.into() });
+        self.constants.push(Constant {
+            name: unique,
+            tensor: tensor.into(),
+        });
         ConstId(self.constants.len() as u32 - 1)
     }
 
