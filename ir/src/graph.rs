@@ -14,7 +14,7 @@ pub struct NodeId(u32);
 
 impl NodeId {
     /// The id with the given number.
-    pub fn new(index: usize) -> Self {
+    pub const fn new(index: usize) -> Self {
         // Graphs have fewer than 2^32 nodes: petgraph's own index type is u32.
         Self(index as u32)
     }

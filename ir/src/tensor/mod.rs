@@ -3,6 +3,7 @@
 //! A module describes one sample: a symbolic batch axis is 1 here, and axis 0 of every shape is kept.
 
 mod eval;
+mod kernels;
 mod op;
 mod patch;
 mod shape;

@@ -1,0 +1,304 @@
+//! The loops of the clear interpreter. Callers have checked all shapes with [`super::infer_shape`].
+
+use super::Pool;
+use crate::value::{Tensor, strides};
+use std::ops::Range;
+
+/// How windows lie along one axis.
+#[derive(Clone, Copy)]
+pub(super) struct Plane {
+    pub(super) stride: usize,
+    pub(super) dilation: usize,
+    pub(super) before: usize,
+}
+
+impl Plane {
+    /// The window positions whose element `tap` lies inside an axis of `size` elements, of `count` positions.
+    fn inside(&self, tap: usize, size: usize, count: usize) -> Range<usize> {
+        let offset = tap * self.dilation;
+        let start = self.before.saturating_sub(offset).div_ceil(self.stride);
+        let end = (size + self.before)
+            .saturating_sub(offset)
+            .div_ceil(self.stride);
+        start.min(count)..end.clamp(start.min(count), count)
+    }
+
+    /// The element that `tap` reads at a position from [`Plane::inside`].
+    fn element(&self, tap: usize, position: usize) -> usize {
+        position * self.stride + tap * self.dilation - self.before
+    }
+}
+
+/// Convolution of `[N, C, H, W]` with `[M, C/group, KH, KW]`: one pass over output rows per weight.
+pub(super) fn conv(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    group: usize,
+    planes: [Plane; 2],
+    shape: &[usize],
+) -> Vec<f64> {
+    let (&[n, c, h, w], &[m, per_group, kh, kw], &[_, _, oh, ow]) =
+        (x.shape(), weight.shape(), shape)
+    else {
+        return vec![];
+    };
+    let mut out = vec![0.0; n * m * oh * ow];
+    for (index, target) in out.chunks_mut((oh * ow).max(1)).enumerate() {
+        let (sample, channel) = (index / m, index % m);
+        if let Some(bias) = bias {
+            target.fill(bias.data()[channel]);
+        }
+        let first = channel / (m / group) * per_group;
+        for k in 0..per_group {
+            let source = &x.data()[(sample * c + first + k) * h * w..][..h * w];
+            let taps = &weight.data()[(channel * per_group + k) * kh * kw..][..kh * kw];
+            for (tap, factor) in taps.iter().enumerate() {
+                let (ky, kx) = (tap / kw, tap % kw);
+                let columns = planes[1].inside(kx, w, ow);
+                if columns.is_empty() {
+                    continue;
+                }
+                let start = planes[1].element(kx, columns.start);
+                for oy in planes[0].inside(ky, h, oh) {
+                    let row = &source[planes[0].element(ky, oy) * w..][..w];
+                    let target = &mut target[oy * ow..][..ow][columns.clone()];
+                    let read = row[start..].iter().step_by(planes[1].stride);
+                    for (sum, value) in target.iter_mut().zip(read) {
+                        *sum += factor * value;
+                    }
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Average over windows; the divisor counts elements, and with `count_include_pad` the padding too, but never what
+/// lies beyond it (where `ceil_mode` lets a window hang over).
+pub(super) fn average_pool(x: &Tensor, pool: &Pool, shape: &[usize]) -> Vec<f64> {
+    let (&[_, _, h, w], &[_, _, oh, ow]) = (x.shape(), shape) else {
+        return vec![];
+    };
+    // Start and end within the padded axis, and the same cut to the elements.
+    let span = |axis: usize, size: usize, position: usize| {
+        let (before, after) = (pool.pads[axis], pool.pads[axis + 2]);
+        let start = position * pool.strides[axis];
+        let end = (start + pool.kernel[axis]).min(size + before + after);
+        let inner = start.max(before) - before..end.min(size + before).saturating_sub(before);
+        (end - start, inner)
+    };
+    let mut out = Vec::with_capacity(shape.iter().product());
+    for source in x.data().chunks(h * w) {
+        for oy in 0..oh {
+            let (full_h, rows) = span(0, h, oy);
+            for ox in 0..ow {
+                let (full_w, columns) = span(1, w, ox);
+                let divisor = if pool.count_include_pad {
+                    full_h * full_w
+                } else {
+                    rows.len() * columns.len()
+                };
+                let sum: f64 = rows
+                    .clone()
+                    .map(|y| source[y * w..][columns.clone()].iter().sum::<f64>())
+                    .sum();
+                out.push(sum / divisor as f64);
+            }
+        }
+    }
+    out
+}
+
+/// A dot product in eight interleaved sums: a fixed order that a compiler can vectorise.
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a_chunks, b_chunks) = (a.chunks_exact(8), b.chunks_exact(8));
+    let tail: f64 = a_chunks
+        .remainder()
+        .iter()
+        .zip(b_chunks.remainder())
+        .map(|(x, y)| x * y)
+        .sum();
+    for (x, y) in a_chunks.zip(b_chunks) {
+        for lane in 0..8 {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    sums.iter().sum::<f64>() + tail
+}
+
+/// `x W^T` along the last axis.
+pub(super) fn gemm(x: &Tensor, weight: &Tensor) -> Vec<f64> {
+    let inner = x.shape().last().copied().unwrap_or(1).max(1);
+    x.data()
+        .chunks(inner)
+        .flat_map(|row| {
+            weight
+                .data()
+                .chunks(inner)
+                .map(move |column| dot(row, column))
+        })
+        .collect()
+}
+
+/// NumPy's `matmul`.
+pub(super) fn matmul(a: &Tensor, b: &Tensor) -> Vec<f64> {
+    let (stack_a, rows, inner) = match a.shape() {
+        [stack @ .., rows, inner] => (stack, *rows, *inner),
+        rest => (&[][..], 1, rest.first().copied().unwrap_or(1)),
+    };
+    let (stack_b, cols) = match b.shape() {
+        [stack @ .., _, cols] => (stack, *cols),
+        _ => (&[][..], 1),
+    };
+    let Ok(stack) = super::shape::broadcast(stack_a, stack_b) else {
+        return vec![];
+    };
+    let steps = [
+        broadcast_strides(stack_a, &stack),
+        broadcast_strides(stack_b, &stack),
+    ];
+    let mut out = Vec::new();
+    for_each_index(&stack, &steps, |[at_a, at_b]| {
+        let a = &a.data()[at_a * rows * inner..][..rows * inner];
+        let b = &b.data()[at_b * inner * cols..][..inner * cols];
+        for row in a.chunks(inner.max(1)) {
+            let start = out.len();
+            out.resize(start + cols, 0.0);
+            for (factor, line) in row.iter().zip(b.chunks(cols.max(1))) {
+                for (sum, value) in out[start..].iter_mut().zip(line) {
+                    *sum += factor * value;
+                }
+            }
+        }
+    });
+    out
+}
+
+/// [`zip`] of two tensors.
+pub(super) fn zip_tensors(
+    a: &Tensor,
+    b: &Tensor,
+    shape: &[usize],
+    f: impl Fn(f64, f64) -> f64,
+) -> Vec<f64> {
+    zip((a.data(), a.shape()), (b.data(), b.shape()), shape, f)
+}
+
+/// Elementwise combination of values with shapes that broadcast to `shape`.
+pub(super) fn zip(
+    (a, a_shape): (&[f64], &[usize]),
+    (b, b_shape): (&[f64], &[usize]),
+    shape: &[usize],
+    f: impl Fn(f64, f64) -> f64,
+) -> Vec<f64> {
+    if a_shape == shape && b_shape == shape {
+        return a.iter().zip(b).map(|(x, y)| f(*x, *y)).collect();
+    }
+    let steps = [
+        broadcast_strides(a_shape, shape),
+        broadcast_strides(b_shape, shape),
+    ];
+    let mut out = Vec::with_capacity(shape.iter().product());
+    let (outer, last) = match shape.split_last() {
+        Some((last, outer)) => (outer, *last),
+        None => (shape, 1),
+    };
+    let inner = steps.each_ref().map(|s| s.last().copied().unwrap_or(0));
+    let outer_steps = steps
+        .each_ref()
+        .map(|s| s.get(..outer.len()).unwrap_or_default().to_vec());
+    for_each_index(outer, &outer_steps, |[at_a, at_b]| {
+        out.extend((0..last).map(|i| f(a[at_a + i * inner[0]], b[at_b + i * inner[1]])));
+    });
+    out
+}
+
+/// The strides of a shape seen as a larger one: zero along axes that are repeated.
+fn broadcast_strides(from: &[usize], onto: &[usize]) -> Vec<usize> {
+    let own = strides(from);
+    let missing = onto.len() - from.len().min(onto.len());
+    (0..onto.len())
+        .map(|axis| match axis.checked_sub(missing) {
+            Some(i) if from[i] != 1 => own[i],
+            _ => 0,
+        })
+        .collect()
+}
+
+/// Calls `f` for every index of `shape` in row-major order, with the offsets by each set of strides.
+fn for_each_index<const K: usize>(
+    shape: &[usize],
+    steps: &[Vec<usize>; K],
+    mut f: impl FnMut([usize; K]),
+) {
+    let mut index = vec![0; shape.len()];
+    let mut offsets = [0; K];
+    loop {
+        f(offsets);
+        let mut axis = shape.len();
+        loop {
+            if axis == 0 {
+                return;
+            }
+            axis -= 1;
+            index[axis] += 1;
+            for (offset, step) in offsets.iter_mut().zip(steps) {
+                *offset += step[axis];
+            }
+            if index[axis] < shape[axis] {
+                break;
+            }
+            for (offset, step) in offsets.iter_mut().zip(steps) {
+                *offset -= step[axis] * shape[axis];
+            }
+            index[axis] = 0;
+        }
+    }
+}
+
+/// A permutation of the axes.
+pub(super) fn transpose(x: &Tensor, perm: &[usize], shape: &[usize]) -> Vec<f64> {
+    let own = strides(x.shape());
+    let steps = [perm.iter().map(|p| own[*p]).collect()];
+    let mut out = Vec::with_capacity(x.len());
+    for_each_index(shape, &steps, |[at]| out.push(x.data()[at]));
+    out
+}
+
+/// Padding with a constant.
+pub(super) fn pad(x: &Tensor, before: &[usize], value: f64, shape: &[usize]) -> Vec<f64> {
+    let mut out = vec![value; shape.iter().product()];
+    let target = strides(shape);
+    let base: usize = before.iter().zip(&target).map(|(b, s)| b * s).sum();
+    let mut at_source = 0;
+    for_each_index(x.shape(), &[target], |[at]| {
+        out[base + at] = x.data()[at_source];
+        at_source += 1;
+    });
+    out
+}
+
+/// Softmax along an axis, computed from the differences to the largest element.
+pub(super) fn softmax(x: &Tensor, axis: usize) -> Vec<f64> {
+    let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
+    let mut out = x.data().to_vec();
+    for block in out.chunks_mut(count * step) {
+        for lane in 0..step {
+            let positions = || (lane..count * step).step_by(step);
+            let largest = positions()
+                .map(|i| block[i])
+                .fold(f64::NEG_INFINITY, f64::max);
+            let mut sum = 0.0;
+            for i in positions() {
+                block[i] = libm::exp(block[i] - largest);
+                sum += block[i];
+            }
+            for i in positions() {
+                block[i] /= sum;
+            }
+        }
+    }
+    out
+}
