@@ -1,11 +1,14 @@
 //! The operations of the scheme.
 
+mod products;
+mod rotations;
+mod sums;
+
 use crate::ciphertext::Ciphertext;
-use crate::error::CkksError;
-use crate::keys::KeyStore;
+use crate::error::{CkksError, KeyName};
+use crate::keys::{KeyStore, SwitchingKey};
 use crate::params::Parameters;
-use crate::plaintext::Plaintext;
-use crate::transform::LinearTransform;
+use crate::poly::Poly;
 use cipherloom_ir::Scale;
 
 /// Evaluates operations on ciphertexts.
@@ -30,132 +33,62 @@ impl Evaluator {
         &self.params
     }
 
-    /// `a + b`, of equal level and scale.
-    pub fn add(&self, _a: &Ciphertext, _b: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
+    /// Refuses a ciphertext of other parameters.
+    pub(crate) fn check(&self, a: &Ciphertext) -> Result<(), CkksError> {
+        self.params.check_level(a.level())?;
+        self.check_degree(&a.c0)
     }
 
-    /// `a - b`, of equal level and scale.
-    pub fn sub(&self, _a: &Ciphertext, _b: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
+    fn check_degree(&self, poly: &Poly) -> Result<(), CkksError> {
+        if poly.limb(0).len() == self.params.n() {
+            Ok(())
+        } else {
+            Err(CkksError::Shape)
+        }
     }
 
-    /// `-a`.
-    pub fn negate(&self, _a: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a + p`, of equal level and scale.
-    pub fn add_plain(&self, _a: &Ciphertext, _p: &Plaintext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a - p`, of equal level and scale.
-    pub fn sub_plain(&self, _a: &Ciphertext, _p: &Plaintext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a * p`, slot by slot, of equal level; the scales multiply.
-    pub fn mul_plain(&self, _a: &Ciphertext, _p: &Plaintext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a + value` in every slot, the value rounded at the scale of `a`.
-    pub fn add_scalar(&self, _a: &Ciphertext, _value: f64) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a * value` in every slot, the value rounded at `scale`; the scales multiply.
-    pub fn mul_scalar(
+    /// A key, which must serve the level and have been expanded for its automorphism.
+    pub(crate) fn key<'k>(
         &self,
-        _a: &Ciphertext,
-        _value: f64,
-        _scale: &Scale,
-    ) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
+        keys: &'k dyn KeyStore,
+        name: KeyName,
+        level: usize,
+    ) -> Result<&'k SwitchingKey, CkksError> {
+        let key = match name {
+            KeyName::Relinearization => keys.relinearization(level),
+            KeyName::Rotation(steps) => keys.rotation(steps, level),
+            KeyName::Conjugation => keys.conjugation(level),
+        }?;
+        if key.level() < level {
+            return Err(CkksError::KeyLevel {
+                name,
+                available: key.level(),
+                needed: level,
+            });
+        }
+        if key.galois_element() != name.galois_element(&self.params) || !key.fits(&self.params) {
+            return Err(CkksError::Shape);
+        }
+        Ok(key)
     }
+}
 
-    /// `a * b`, relinearised; the scales multiply.
-    pub fn mul(
-        &self,
-        _a: &Ciphertext,
-        _b: &Ciphertext,
-        _keys: &dyn KeyStore,
-    ) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
+/// Refuses operands of different levels.
+pub(crate) fn same_level(left: usize, right: usize) -> Result<(), CkksError> {
+    if left == right {
+        Ok(())
+    } else {
+        Err(CkksError::LevelMismatch { left, right })
     }
+}
 
-    /// [`Self::mul`] and [`Self::rescale`] in one division, with one rounding.
-    pub fn mul_rescaled(
-        &self,
-        _a: &Ciphertext,
-        _b: &Ciphertext,
-        _keys: &dyn KeyStore,
-    ) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
+/// Refuses operands of different scales.
+pub(crate) fn same_scale(left: &Scale, right: &Scale) -> Result<(), CkksError> {
+    if left == right {
+        return Ok(());
     }
-
-    /// `a^2`, relinearised; the scale is squared.
-    pub fn square(&self, _a: &Ciphertext, _keys: &dyn KeyStore) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// [`Self::square`] and [`Self::rescale`] in one division, with one rounding.
-    pub fn square_rescaled(
-        &self,
-        _a: &Ciphertext,
-        _keys: &dyn KeyStore,
-    ) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a` divided by the last prime of its level, rounded: one level lower, the scale divided by the prime.
-    pub fn rescale(&self, _a: &Ciphertext) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a` at a level that is not higher.
-    pub fn drop_level(&self, _a: &Ciphertext, _level: usize) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a` rotated left by `steps` slots.
-    pub fn rotate(
-        &self,
-        _a: &Ciphertext,
-        _steps: u32,
-        _keys: &dyn KeyStore,
-    ) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a` with every slot conjugated.
-    pub fn conjugate(
-        &self,
-        _a: &Ciphertext,
-        _keys: &dyn KeyStore,
-    ) -> Result<Ciphertext, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// `a` rotated by each of `steps`, decomposed once.
-    pub fn rotate_hoisted(
-        &self,
-        _a: &Ciphertext,
-        _steps: &[u32],
-        _keys: &dyn KeyStore,
-    ) -> Result<Vec<Ciphertext>, CkksError> {
-        Err(CkksError::Shape)
-    }
-
-    /// A linear transform: one operand per column of blocks, one result per row; rescaled in the last division if asked for.
-    pub fn linear_transform(
-        &self,
-        _transform: &LinearTransform,
-        _operands: &[&Ciphertext],
-        _keys: &dyn KeyStore,
-        _rescale: bool,
-    ) -> Result<Vec<Ciphertext>, CkksError> {
-        Err(CkksError::Shape)
-    }
+    Err(CkksError::ScaleMismatch {
+        left_bits: left.log2(),
+        right_bits: right.log2(),
+    })
 }

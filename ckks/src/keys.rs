@@ -195,6 +195,15 @@ impl SwitchingKey {
         self.words.len() * 8
     }
 
+    /// Whether the key is one of these parameters.
+    pub(crate) fn fits(&self, params: &Parameters) -> bool {
+        let limbs = self.level + 1 + params.p().len();
+        self.n == params.n()
+            && self.level <= params.max_level()
+            && self.digits == params.digits(self.level)
+            && self.words.len() == limbs * self.digits * 2 * self.n
+    }
+
     /// The pairs `b_d, a_d` modulo limb `limb` of a ring element with special limbs at `level`.
     pub(crate) fn limb(&self, level: usize, limb: usize) -> &[u64] {
         let own = if limb <= level {

@@ -13,6 +13,7 @@
 
 mod automorphism;
 pub mod ciphertext;
+mod division;
 pub mod encoding;
 pub mod error;
 pub mod evaluator;
@@ -23,6 +24,8 @@ mod parallel;
 pub mod params;
 pub mod plaintext;
 pub mod poly;
+mod scratch;
+mod switching;
 pub mod transform;
 pub mod wire;
 pub mod xof;

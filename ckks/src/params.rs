@@ -27,6 +27,8 @@ struct Tables {
     /// The chain's primes, then the special ones.
     limbs: Vec<Limb>,
     tables: DivisionTables,
+    /// The special modulus modulo each chain prime, in Montgomery form.
+    special_factors: Vec<u64>,
     automorphisms: Mutex<BTreeMap<usize, Arc<Automorphism>>>,
 }
 
@@ -163,11 +165,18 @@ impl Parameters {
                 .map(|level| (level > 0).then(|| conversion(vec![level])))
                 .collect(),
         };
+        let special_factor = |limb: &Limb| {
+            let m = &limb.modulus;
+            m.to_montgomery(m.product(literal.p.iter().copied()))
+        };
+        let special_factors = limbs.iter().take(chain).map(special_factor).collect();
         let automorphisms = Mutex::new(BTreeMap::new());
+        let literal = literal.clone();
         Ok(Self(Arc::new(Tables {
-            literal: literal.clone(),
+            literal,
             limbs,
             tables,
+            special_factors,
             automorphisms,
         })))
     }
@@ -297,6 +306,11 @@ impl Parameters {
     /// A limb by its index among all.
     pub(crate) fn limb_at(&self, index: usize) -> &Limb {
         &self.0.limbs[index]
+    }
+
+    /// The special modulus modulo a chain prime, in Montgomery form.
+    pub(crate) fn special_factor(&self, index: usize) -> u64 {
+        self.0.special_factors[index]
     }
 
     /// The conversion out of a digit at a level.

@@ -1,7 +1,7 @@
 //! Encoded vectors.
 
 use crate::error::CkksError;
-use crate::kernel::Buffer;
+use crate::kernel::{self, Buffer};
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
 use cipherloom_ir::Scale;
@@ -98,6 +98,14 @@ impl PeriodicPoly {
     /// The same, to write; words must stay below the limb's prime.
     pub fn limb_mut(&mut self, i: usize) -> &mut [u64] {
         &mut self.words[i * self.width..(i + 1) * self.width]
+    }
+
+    /// Brings all words into Montgomery form.
+    pub(crate) fn to_montgomery(&mut self, params: &Parameters) {
+        for i in 0..self.limbs() {
+            let modulus = params.limb(self.level, i).modulus;
+            kernel::mul_shoup_assign(&modulus, self.limb_mut(i), modulus.shoup(modulus.one));
+        }
     }
 
     /// The period n.

@@ -15,16 +15,14 @@ use crate::automorphism::{Automorphism, IDENTITY_PATTERN, Pattern};
 
 /// The inner product of digits with a switching key modulo one prime, then an automorphism.
 ///
-/// With digits `x_d` and key halves `b_d`, `a_d`: `out0 = phi(sum x_d b_d + extra + add)`, `out1 = phi(sum x_d a_d)`.
+/// With digits `x_d` and key halves `b_d`, `a_d`: `out0 = phi(sum x_d b_d + extra_0)`, `out1 = phi(sum x_d a_d + extra_1)`.
 pub(crate) struct InnerProduct<'a> {
     /// The digits, in the NTT domain.
     pub(crate) digits: &'a [&'a [u64]],
     /// `b_0, a_0, b_1, a_1, ..`, each as long as a digit, in Montgomery form; at least as many as digits.
     pub(crate) key: &'a [u64],
-    /// A row and a factor in Montgomery form; their product joins the first sum.
-    pub(crate) extra: Option<(&'a [u64], u64)>,
-    /// A row that joins the first sum.
-    pub(crate) add: Option<&'a [u64]>,
+    /// For each sum, a row and a factor in Montgomery form whose product joins it.
+    pub(crate) extra: [Option<(&'a [u64], u64)>; 2],
     /// The automorphism; none is the identity.
     pub(crate) automorphism: Option<&'a Automorphism>,
     /// Whether results are added to what the outputs hold.
@@ -88,16 +86,9 @@ pub(crate) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
     portable::mul_assign(m, x, y);
 }
 
-/// `out = (x - t) * w + add`.
-pub(crate) fn sub_mul(
-    m: &Modulus,
-    out: &mut [u64],
-    x: &[u64],
-    t: &[u64],
-    w: Shoup,
-    add: Option<&[u64]>,
-) {
-    portable::sub_mul(m, out, x, t, w, add);
+/// `out = (x - t) * w`.
+pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Shoup) {
+    portable::sub_mul(m, out, x, t, w);
 }
 
 /// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, pointwise.

@@ -35,17 +35,9 @@ pub(crate) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x = m.mul(*x, *y));
 }
 
-pub(crate) fn sub_mul(
-    m: &Modulus,
-    out: &mut [u64],
-    x: &[u64],
-    t: &[u64],
-    w: Shoup,
-    add: Option<&[u64]>,
-) {
+pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Shoup) {
     for i in 0..out.len() {
-        let product = m.mul_shoup(x[i] + m.p - t[i], w);
-        out[i] = add.map_or(product, |a| m.add(product, a[i]));
+        out[i] = m.mul_shoup(x[i] + m.p - t[i], w);
     }
 }
 
@@ -110,14 +102,13 @@ pub(crate) fn inner_product(
                 sum0 += x * u128::from(work.key[2 * d * n + i]);
                 sum1 += x * u128::from(work.key[(2 * d + 1) * n + i]);
             }
-            if let Some((row, factor)) = work.extra {
+            if let Some((row, factor)) = work.extra[0] {
                 sum0 += u128::from(row[i]) * u128::from(factor);
             }
-            let mut word0 = m.reduce_sum(sum0);
-            if let Some(add) = work.add {
-                word0 = m.add(word0, add[i]);
+            if let Some((row, factor)) = work.extra[1] {
+                sum1 += u128::from(row[i]) * u128::from(factor);
             }
-            let word1 = m.reduce_sum(sum1);
+            let (word0, word1) = (m.reduce_sum(sum0), m.reduce_sum(sum1));
             let target = 8 * block + pattern.scatter[lane] as usize;
             if work.accumulate {
                 out0[target] = m.add(out0[target], word0);
