@@ -1,5 +1,1 @@
-//! The server's side of cipherloom: executes a plan on ciphertexts.
-//!
-//! This crate knows plans and the scheme. It cannot name a secret key: that type exists in the client's crate alone.
-
-pub mod memory;
+//! Placeholder.

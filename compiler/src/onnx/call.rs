@@ -1,0 +1,403 @@
+//! What an operator's importer sees: its attributes, its inputs, and the module under construction.
+
+use super::clear::{Clear, Elem, MAX_ELEMENTS, MAX_RANK};
+use super::error::Refusal;
+use super::tensor;
+use cipherloom_ir::tensor::{ConstId, Module, Node, Op, infer_shape};
+use cipherloom_ir::{NodeId, Origin, Tensor};
+use onnx_protobuf::attribute_proto::AttributeType;
+use onnx_protobuf::{AttributeProto, NodeProto};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The largest size or count that an attribute may state.
+const MAX_ATTRIBUTE: i64 = 1 << 24;
+
+/// An encrypted value: the node that yields it.
+#[derive(Clone, Debug)]
+pub(crate) struct Encrypted {
+    pub(crate) node: NodeId,
+    pub(crate) shape: Vec<usize>,
+    pub(crate) elem: Elem,
+}
+
+/// A value of the graph.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// It depends on an input of the model.
+    Encrypted(Encrypted),
+    /// It is known now.
+    Clear(Clear),
+}
+
+impl Value {
+    pub(crate) fn shape(&self) -> &[usize] {
+        match self {
+            Value::Encrypted(x) => &x.shape,
+            Value::Clear(x) => x.shape(),
+        }
+    }
+
+    pub(crate) fn elem(&self) -> Elem {
+        match self {
+            Value::Encrypted(x) => x.elem,
+            Value::Clear(x) => x.elem,
+        }
+    }
+}
+
+/// The result of importing a node: the values of its outputs, in order.
+pub(crate) type Outputs = Result<Vec<Value>, Refusal>;
+
+/// One node, to be imported.
+pub(crate) struct Call<'a> {
+    /// The version of ONNX's operators that the model uses.
+    pub(crate) opset: i64,
+    pub(crate) node: &'a NodeProto,
+    pub(crate) inputs: Vec<Option<Value>>,
+    pub(crate) module: &'a mut Module,
+    pub(crate) origin: Origin,
+    pub(crate) dir: Option<&'a Path>,
+    seen: BTreeSet<&'static str>,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn new(
+        opset: i64,
+        node: &'a NodeProto,
+        inputs: Vec<Option<Value>>,
+        module: &'a mut Module,
+        origin: Origin,
+        dir: Option<&'a Path>,
+    ) -> Self {
+        Self {
+            opset,
+            node,
+            inputs,
+            module,
+            origin,
+            dir,
+            seen: BTreeSet::new(),
+        }
+    }
+
+    /// An attribute of the given type.
+    fn attribute(
+        &mut self,
+        name: &'static str,
+        expected: AttributeType,
+    ) -> Result<Option<&'a AttributeProto>, Refusal> {
+        self.seen.insert(name);
+        let mut found = self.node.attribute.iter().filter(|a| a.name == name);
+        let Some(attribute) = found.next() else {
+            return Ok(None);
+        };
+        if found.next().is_some() {
+            return Err(format!("attribute {name:?} is given twice").into());
+        }
+        if !attribute.ref_attr_name.is_empty() {
+            return Err(format!("attribute {name:?} refers to a function's attribute").into());
+        }
+        match attribute.type_.enum_value() {
+            Ok(AttributeType::UNDEFINED) => Ok(Some(attribute)),
+            Ok(found) if found == expected => Ok(Some(attribute)),
+            found => {
+                let found = found.map_or_else(|number| number.to_string(), |t| format!("{t:?}"));
+                Err(format!("attribute {name:?} must be of type {expected:?}, not {found}").into())
+            }
+        }
+    }
+
+    /// Whether an attribute is present.
+    pub(crate) fn has(&mut self, name: &'static str) -> bool {
+        self.seen.insert(name);
+        self.node.attribute.iter().any(|a| a.name == name)
+    }
+
+    pub(crate) fn int(&mut self, name: &'static str, default: i64) -> Result<i64, Refusal> {
+        Ok(self
+            .attribute(name, AttributeType::INT)?
+            .map_or(default, |a| a.i))
+    }
+
+    /// An attribute that is 0 or 1.
+    pub(crate) fn flag(&mut self, name: &'static str, default: bool) -> Result<bool, Refusal> {
+        match self.int(name, i64::from(default))? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(format!("attribute {name:?} must be 0 or 1, not {other}").into()),
+        }
+    }
+
+    pub(crate) fn float(&mut self, name: &'static str, default: f32) -> Result<f64, Refusal> {
+        let value = self
+            .attribute(name, AttributeType::FLOAT)?
+            .map_or(default, |a| a.f);
+        if value.is_finite() {
+            Ok(f64::from(value))
+        } else {
+            Err(format!("attribute {name:?} is {value}").into())
+        }
+    }
+
+    pub(crate) fn floats(&mut self, name: &'static str) -> Result<Option<Vec<f64>>, Refusal> {
+        Ok(self
+            .attribute(name, AttributeType::FLOATS)?
+            .map(|a| a.floats.iter().map(|x| f64::from(*x)).collect()))
+    }
+
+    pub(crate) fn ints(&mut self, name: &'static str) -> Result<Option<Vec<i64>>, Refusal> {
+        Ok(self
+            .attribute(name, AttributeType::INTS)?
+            .map(|a| a.ints.clone()))
+    }
+
+    /// Sizes of the given number of axes, each at least `least`.
+    pub(crate) fn sizes(
+        &mut self,
+        name: &'static str,
+        count: usize,
+        least: i64,
+    ) -> Result<Option<Vec<usize>>, Refusal> {
+        let Some(values) = self.ints(name)? else {
+            return Ok(None);
+        };
+        if values.len() != count {
+            return Err(format!(
+                "attribute {name:?} has {} numbers, not {count}",
+                values.len()
+            )
+            .into());
+        }
+        match values
+            .iter()
+            .find(|v| !(least..=MAX_ATTRIBUTE).contains(*v))
+        {
+            Some(bad) => Err(format!(
+                "attribute {name:?} holds {bad}, which is not between {least} and 2^24"
+            )
+            .into()),
+            None => Ok(Some(values.iter().map(|v| *v as usize).collect())),
+        }
+    }
+
+    pub(crate) fn string(&mut self, name: &'static str, default: &str) -> Result<String, Refusal> {
+        match self.attribute(name, AttributeType::STRING)? {
+            None => Ok(default.to_owned()),
+            Some(a) => String::from_utf8(a.s.clone())
+                .map_err(|_| format!("attribute {name:?} is no text").into()),
+        }
+    }
+
+    pub(crate) fn tensor(&mut self, name: &'static str) -> Result<Option<Clear>, Refusal> {
+        let dir = self.dir;
+        self.attribute(name, AttributeType::TENSOR)?
+            .map(|a| {
+                tensor::decode(a.t.get_or_default(), dir)
+                    .map_err(|e| format!("attribute {name:?}: {e}").into())
+            })
+            .transpose()
+    }
+
+    pub(crate) fn sparse_tensor(&mut self, name: &'static str) -> Result<Option<Clear>, Refusal> {
+        let dir = self.dir;
+        self.attribute(name, AttributeType::SPARSE_TENSOR)?
+            .map(|a| {
+                tensor::decode_sparse(a.sparse_tensor.get_or_default(), dir)
+                    .map_err(|e| format!("attribute {name:?}: {e}").into())
+            })
+            .transpose()
+    }
+
+    /// Refuses attributes that the importer did not ask for: they might change the meaning.
+    pub(crate) fn finish(&self) -> Result<(), Refusal> {
+        match self
+            .node
+            .attribute
+            .iter()
+            .find(|a| !self.seen.contains(a.name.as_str()))
+        {
+            None => Ok(()),
+            Some(a) => Err(format!("attribute {:?} is not known for this operator", a.name).into()),
+        }
+    }
+
+    /// Checks the number of inputs.
+    pub(crate) fn arity(&self, least: usize, most: usize) -> Result<(), Refusal> {
+        let count = self.inputs.len();
+        let missing = self.inputs.iter().take(least).any(Option::is_none);
+        if count > most {
+            return Err(format!("{count} inputs are given, at most {most} allowed").into());
+        }
+        if count < least || missing {
+            return Err(format!("{count} inputs are given, {least} needed").into());
+        }
+        Ok(())
+    }
+
+    /// An input that may be left out.
+    pub(crate) fn optional(&self, position: usize) -> Option<Value> {
+        self.inputs.get(position).cloned().flatten()
+    }
+
+    pub(crate) fn value(&self, position: usize) -> Result<Value, Refusal> {
+        self.optional(position)
+            .ok_or_else(|| format!("input {position} is missing").into())
+    }
+
+    /// An input that depends on the model's inputs.
+    pub(crate) fn encrypted(&self, position: usize) -> Result<Encrypted, Refusal> {
+        match self.value(position)? {
+            Value::Encrypted(x) => Ok(x),
+            Value::Clear(_) => {
+                Err(Refusal::new("it is applied to constants alone, which the importer does not compute for this operator")
+                    .help("let the exporter fold constants"))
+            }
+        }
+    }
+
+    /// An input that must be known now; `what` names it.
+    pub(crate) fn clear(&self, position: usize, what: &str) -> Result<Clear, Refusal> {
+        match self.value(position)? {
+            Value::Clear(x) => Ok(x),
+            Value::Encrypted(_) => Err(encrypted_parameter(what)),
+        }
+    }
+
+    /// An input that must be known now, if it is given.
+    pub(crate) fn optional_clear(
+        &self,
+        position: usize,
+        what: &str,
+    ) -> Result<Option<Clear>, Refusal> {
+        match self.optional(position) {
+            None => Ok(None),
+            Some(Value::Clear(x)) => Ok(Some(x)),
+            Some(Value::Encrypted(_)) => Err(encrypted_parameter(what)),
+        }
+    }
+
+    /// Adds a constant to the module; equal ones of one name are shared.
+    pub(crate) fn constant(&mut self, clear: &Clear) -> Result<ConstId, Refusal> {
+        if let Some(bad) = clear.data().iter().find(|x| !x.is_finite()) {
+            return Err(Refusal::new(format!("the constant {:?} contains {bad}", clear.name))
+                .help("a weight that is not finite has no encrypted form; check the training and the export"));
+        }
+        let named = |name: &str| self.module.constants.iter().position(|c| c.name == name);
+        let mut name = clear.name.clone();
+        if let Some(position) = named(&name) {
+            let found = self.module.constants.get(position);
+            if found
+                .is_some_and(|c| Arc::ptr_eq(&c.tensor, &clear.tensor) || c.tensor == clear.tensor)
+            {
+                return Ok(ConstId(position as u32));
+            }
+            // Another form of the same weight: the node's position tells them apart.
+            if let Origin::Onnx { index, .. } = &self.origin {
+                name = format!("{name}.node{index}");
+            }
+        }
+        let total: usize = self.module.constants.iter().map(|c| c.tensor.len()).sum();
+        if total + clear.data().len() > MAX_ELEMENTS {
+            return Err(
+                format!("the model's constants have more than {MAX_ELEMENTS} elements").into(),
+            );
+        }
+        Ok(self.module.add_constant(&name, clear.tensor.clone()))
+    }
+
+    /// Adds a constant of one element.
+    pub(crate) fn scalar_constant(&mut self, name: &str, value: f64) -> Result<ConstId, Refusal> {
+        let tensor = Tensor::filled(vec![], value).ok_or("a scalar has one element")?;
+        self.constant(&Clear::new(name, Elem::F64, tensor))
+    }
+
+    /// Adds an operation; `declared` is the shape of a `Reshape`.
+    pub(crate) fn emit(
+        &mut self,
+        op: Op,
+        operands: &[&Encrypted],
+        declared: &[usize],
+    ) -> Result<Encrypted, Refusal> {
+        let shapes: Vec<&[usize]> = operands.iter().map(|o| o.shape.as_slice()).collect();
+        let shape = infer_shape(self.module, &op, &shapes, declared)?;
+        let ids: Vec<NodeId> = operands.iter().map(|o| o.node).collect();
+        let node = Node {
+            op,
+            shape: shape.clone(),
+            range: None,
+            origin: self.origin.clone(),
+        };
+        let node = self
+            .module
+            .graph
+            .add(node, &ids)
+            .ok_or("an operand is not in the graph")?;
+        let elem = operands.first().map_or(Elem::F32, |o| o.elem);
+        Ok(Encrypted { node, shape, elem })
+    }
+
+    /// The value in another shape; itself where the shape is the same.
+    pub(crate) fn reshape(&mut self, x: &Encrypted, shape: &[usize]) -> Result<Encrypted, Refusal> {
+        if x.shape == shape {
+            Ok(x.clone())
+        } else {
+            self.emit(Op::Reshape, &[x], shape)
+        }
+    }
+
+    /// The value with its axes in another order; itself where the order is the same.
+    pub(crate) fn transpose(
+        &mut self,
+        x: &Encrypted,
+        perm: &[usize],
+    ) -> Result<Encrypted, Refusal> {
+        if perm.len() == x.shape.len() && perm.iter().enumerate().all(|(i, p)| i == *p) {
+            return Ok(x.clone());
+        }
+        self.emit(
+            Op::Transpose {
+                perm: perm.to_vec(),
+            },
+            &[x],
+            &[],
+        )
+    }
+}
+
+fn encrypted_parameter(what: &str) -> Refusal {
+    Refusal::new(format!(
+        "the {what} depends on an input of the model, so it would be encrypted"
+    ))
+    .help(format!("make the {what} a constant of the model"))
+}
+
+/// An axis that may count from the end.
+pub(crate) fn axis(axis: i64, rank: usize) -> Result<usize, Refusal> {
+    let count = rank as i64;
+    let resolved = if axis < 0 {
+        axis.checked_add(count)
+    } else {
+        Some(axis)
+    };
+    resolved
+        .filter(|a| (0..count).contains(a))
+        .map(|a| a as usize)
+        .ok_or_else(|| format!("axis {axis} does not exist in {rank} axes").into())
+}
+
+/// Axes that may count from the end, sorted; repeats are refused.
+pub(crate) fn axes(given: &[i64], rank: usize) -> Result<Vec<usize>, Refusal> {
+    if rank > MAX_RANK || given.len() > MAX_RANK {
+        return Err(format!("more than {MAX_RANK} axes").into());
+    }
+    let set = given
+        .iter()
+        .map(|a| axis(*a, rank))
+        .collect::<Result<BTreeSet<_>, _>>()?;
+    if set.len() != given.len() {
+        return Err(format!("the axes {given:?} name one twice").into());
+    }
+    Ok(set.into_iter().collect())
+}

@@ -1,0 +1,522 @@
+//! The walk over a model's graph: names, order, liveness, and the collection of all faults.
+
+use super::Options;
+use super::call::{Call, Encrypted, Value};
+use super::clear::MAX_COMPUTED_TOTAL;
+use super::error::{ModelError, ModelFault, NodeFault, Refusal, Subject};
+use super::ports::{Declared, check_output, input_shape, is_own_domain, versions};
+use super::{op, tensor};
+use cipherloom_ir::Origin;
+use cipherloom_ir::tensor::{Input, Module, Node, Op, Output, infer_shape, verify};
+use cipherloom_ir::value::DType;
+use onnx_protobuf::{GraphProto, ModelProto, NodeProto};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A name of the graph: its value, or nothing where a fault kept it from being computed.
+type Names = BTreeMap<String, Option<Value>>;
+
+struct Importer<'a> {
+    graph: &'a GraphProto,
+    dir: Option<&'a Path>,
+    opset: i64,
+    module: Module,
+    names: Names,
+    /// Elements of constants that were computed rather than read.
+    computed: usize,
+    model_faults: Vec<ModelFault>,
+    node_faults: Vec<NodeFault>,
+}
+
+pub(super) fn import(
+    model: &ModelProto,
+    dir: Option<&Path>,
+    name: &str,
+    source: &str,
+    options: &Options,
+) -> Result<Module, ModelError> {
+    let mut model_faults = vec![];
+    let opset = versions(model, &mut model_faults);
+    let described = match opset {
+        Some(version) => format!("{source} (opset {version})"),
+        None => source.to_owned(),
+    };
+    let nodes = model.graph.as_ref().map_or(0, |g| g.node.len());
+    let failed = |model_faults, node_faults| ModelError {
+        source: described.clone(),
+        nodes,
+        model_faults,
+        node_faults,
+    };
+    let Some(graph) = model.graph.as_ref() else {
+        model_faults.push(fault(Subject::Model, "it has no graph"));
+        return Err(failed(model_faults, vec![]));
+    };
+    let Some(opset) = opset.filter(|_| model_faults.is_empty()) else {
+        return Err(failed(model_faults, vec![]));
+    };
+    let module = Module {
+        name: name.to_owned(),
+        source: format!("{source}, opset {opset}"),
+        ..Module::default()
+    };
+    let mut importer = Importer {
+        graph,
+        dir,
+        opset,
+        module,
+        names: Names::new(),
+        computed: 0,
+        model_faults,
+        node_faults: vec![],
+    };
+    importer.run(options);
+    if importer.model_faults.is_empty() && importer.node_faults.is_empty() {
+        importer.module.prune();
+        for fault in verify(&importer.module) {
+            importer.verified(&fault);
+        }
+    }
+    if importer.model_faults.is_empty() && importer.node_faults.is_empty() {
+        Ok(importer.module)
+    } else {
+        Err(failed(importer.model_faults, importer.node_faults))
+    }
+}
+
+fn fault(subject: Subject, reason: impl Into<String>) -> ModelFault {
+    ModelFault {
+        subject,
+        reason: reason.into(),
+        help: None,
+    }
+}
+
+impl Importer<'_> {
+    fn run(&mut self, options: &Options) {
+        let graph = self.graph;
+        if graph.node.is_empty() {
+            self.model_faults
+                .push(fault(Subject::Model, "its graph has no nodes"));
+        }
+        let targets = self.targets(options);
+        let writers = self.writers();
+        let live = self.live(&targets, &writers);
+        self.initializers(&live);
+        self.inputs();
+        for (index, node) in graph.node.iter().enumerate() {
+            let structural = self.check_names(index, node, &writers);
+            let results = match structural {
+                Err(refusal) => {
+                    self.refuse(index, node, refusal);
+                    None
+                }
+                Ok(()) if !live.nodes.contains(&index) => None,
+                Ok(()) => self.node(index, node),
+            };
+            let mut results = results.unwrap_or_default().into_iter();
+            for name in node.output.iter().filter(|n| !n.is_empty()) {
+                let value = results.next();
+                self.names.entry(name.clone()).or_insert(value);
+            }
+        }
+        self.outputs(&targets);
+    }
+
+    /// The names that the module shall yield.
+    fn targets(&mut self, options: &Options) -> Vec<String> {
+        let targets: Vec<String> = if options.outputs.is_empty() {
+            self.graph.output.iter().map(|o| o.name.clone()).collect()
+        } else {
+            options.outputs.clone()
+        };
+        if targets.is_empty() {
+            self.model_faults
+                .push(fault(Subject::Model, "its graph has no output"));
+        }
+        let mut seen = BTreeSet::new();
+        for name in &targets {
+            if !seen.insert(name) {
+                self.model_faults
+                    .push(fault(Subject::Output(name.clone()), "it is named twice"));
+            }
+        }
+        targets
+    }
+
+    /// Which node writes a name; the first where several do.
+    fn writers(&self) -> BTreeMap<String, usize> {
+        let mut writers = BTreeMap::new();
+        for (index, node) in self.graph.node.iter().enumerate() {
+            for name in node.output.iter().filter(|n| !n.is_empty()) {
+                writers.entry(name.clone()).or_insert(index);
+            }
+        }
+        writers
+    }
+
+    /// The nodes and names that the targets depend on.
+    fn live(&self, targets: &[String], writers: &BTreeMap<String, usize>) -> Live {
+        let mut live = Live::default();
+        let mut stack: Vec<&str> = targets.iter().map(String::as_str).collect();
+        while let Some(name) = stack.pop() {
+            if !live.names.insert(name.to_owned()) {
+                continue;
+            }
+            if let Some(index) = writers.get(name)
+                && live.nodes.insert(*index)
+                && let Some(node) = self.graph.node.get(*index)
+            {
+                stack.extend(
+                    node.input
+                        .iter()
+                        .filter(|n| !n.is_empty())
+                        .map(String::as_str),
+                );
+            }
+        }
+        live
+    }
+
+    fn initializers(&mut self, live: &Live) {
+        let graph = self.graph;
+        let dense = graph.initializer.iter().map(|t| (t.name.as_str(), Ok(t)));
+        let sparse = graph
+            .sparse_initializer
+            .iter()
+            .map(|s| (s.values.name.as_str(), Err(s)));
+        for (name, proto) in dense.chain(sparse) {
+            let subject = || Subject::Initializer(name.to_owned());
+            if self.names.contains_key(name) {
+                self.model_faults
+                    .push(fault(subject(), "two initializers have this name"));
+                continue;
+            }
+            // Dead weights are not decoded: their type may be one that nothing here can use.
+            let decoded = if live.names.contains(name) {
+                match proto {
+                    Ok(dense) => tensor::decode(dense, self.dir),
+                    Err(sparse) => tensor::decode_sparse(sparse, self.dir),
+                }
+                .map(Some)
+            } else {
+                Ok(None)
+            };
+            let value = match decoded {
+                Ok(clear) => clear.map(|c| {
+                    Value::Clear(super::clear::Clear {
+                        name: name.to_owned(),
+                        ..c
+                    })
+                }),
+                Err(reason) => {
+                    self.model_faults.push(fault(subject(), reason));
+                    None
+                }
+            };
+            self.names.insert(name.to_owned(), value);
+        }
+    }
+
+    fn inputs(&mut self) {
+        let graph = self.graph;
+        let stored: BTreeSet<&str> = graph
+            .initializer
+            .iter()
+            .map(|t| t.name.as_str())
+            .chain(
+                graph
+                    .sparse_initializer
+                    .iter()
+                    .map(|s| s.values.name.as_str()),
+            )
+            .collect();
+        let mut any = false;
+        for info in graph
+            .input
+            .iter()
+            .filter(|i| !stored.contains(i.name.as_str()))
+        {
+            any = true;
+            let subject = Subject::Input(info.name.clone());
+            if info.name.is_empty() || self.names.contains_key(&info.name) {
+                self.model_faults
+                    .push(fault(subject, "two inputs have this name, or it is empty"));
+                continue;
+            }
+            let value = match self.input(info) {
+                Ok(value) => Some(value),
+                Err((reason, help)) => {
+                    self.model_faults.push(ModelFault {
+                        subject,
+                        reason,
+                        help,
+                    });
+                    None
+                }
+            };
+            self.names.insert(info.name.clone(), value);
+        }
+        if !any {
+            self.model_faults.push(fault(
+                Subject::Model,
+                "it has no input, so there is nothing to encrypt",
+            ));
+        }
+    }
+
+    fn input(
+        &mut self,
+        info: &onnx_protobuf::ValueInfoProto,
+    ) -> Result<Value, (String, Option<String>)> {
+        let (elem, shape, batched) = input_shape(info)?;
+        let op = Op::Input {
+            name: info.name.clone(),
+        };
+        let shape = infer_shape(&self.module, &op, &[], &shape).map_err(|reason| (reason, None))?;
+        let origin = Origin::Port(info.name.clone());
+        let node = Node {
+            op,
+            shape: shape.clone(),
+            range: None,
+            origin,
+        };
+        let node = self
+            .module
+            .graph
+            .add(node, &[])
+            .ok_or(("the graph is full".to_owned(), None))?;
+        let dtype = if elem == super::clear::Elem::F64 {
+            DType::F64
+        } else {
+            DType::F32
+        };
+        self.module.inputs.push(Input {
+            name: info.name.clone(),
+            node,
+            dtype,
+            batched,
+        });
+        Ok(Value::Encrypted(Encrypted { node, shape, elem }))
+    }
+
+    /// Whether the node's names obey the rules: written before they are read, and written once.
+    fn check_names(
+        &self,
+        index: usize,
+        node: &NodeProto,
+        writers: &BTreeMap<String, usize>,
+    ) -> Result<(), Refusal> {
+        for name in node.input.iter().filter(|n| !n.is_empty()) {
+            if self.names.contains_key(name) {
+                continue;
+            }
+            return Err(match writers.get(name) {
+                None => format!("it reads {name:?}, which nothing writes").into(),
+                Some(writer) => format!(
+                    "it reads {name:?}, which node {writer} writes only {}: the nodes form a cycle or are out of order",
+                    if *writer == index { "itself" } else { "later" }
+                )
+                .into(),
+            });
+        }
+        let mut own = BTreeSet::new();
+        for name in node.output.iter().filter(|n| !n.is_empty()) {
+            if self.names.contains_key(name) || !own.insert(name) {
+                return Err(
+                    format!("it writes {name:?}, which is written or given already").into(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Imports a node; `None` where it, or what it reads, is faulty.
+    fn node(&mut self, index: usize, node: &NodeProto) -> Option<Vec<Value>> {
+        let operator = if is_own_domain(&node.domain) {
+            op::find(&node.op_type)
+        } else {
+            None
+        };
+        let Some(operator) = operator else {
+            self.refuse(
+                index,
+                node,
+                op::refused::refusal(node, is_own_domain(&node.domain)),
+            );
+            return None;
+        };
+        let mut inputs = vec![];
+        for name in &node.input {
+            inputs.push(if name.is_empty() {
+                None
+            } else {
+                Some(self.names.get(name).cloned().flatten()?)
+            });
+        }
+        let origin = Origin::Onnx {
+            index,
+            name: label(node),
+            op: node.op_type.clone(),
+        };
+        let mut call = Call::new(self.opset, node, inputs, &mut self.module, origin, self.dir);
+        let outputs = (operator.import)(&mut call).and_then(|values| {
+            call.finish()?;
+            let wanted = node
+                .output
+                .iter()
+                .rposition(|n| !n.is_empty())
+                .map_or(0, |p| p + 1);
+            if wanted > values.len() {
+                return Err(Refusal::new(format!(
+                    "it has {wanted} outputs, of which only {} can be computed",
+                    values.len()
+                )));
+            }
+            Ok(values)
+        });
+        match outputs {
+            Ok(values) if !self.afford(&values) => {
+                self.refuse(
+                    index,
+                    node,
+                    Refusal::new("the constants computed so far are too large"),
+                );
+                None
+            }
+            // Values are handed out by position; an output that nobody named is passed over.
+            Ok(values) => Some(
+                values
+                    .into_iter()
+                    .zip(&node.output)
+                    .filter(|(_, n)| !n.is_empty())
+                    .map(|(v, _)| v)
+                    .collect(),
+            ),
+            Err(refusal) => {
+                self.refuse(index, node, refusal);
+                None
+            }
+        }
+    }
+
+    /// Counts what was newly computed; `false` where it becomes too much.
+    fn afford(&mut self, values: &[Value]) -> bool {
+        for value in values {
+            if let Value::Clear(clear) = value
+                && Arc::strong_count(&clear.tensor) == 1
+            {
+                self.computed = self.computed.saturating_add(clear.data().len());
+            }
+        }
+        self.computed <= MAX_COMPUTED_TOTAL
+    }
+
+    fn refuse(&mut self, index: usize, node: &NodeProto, refusal: Refusal) {
+        let op = if is_own_domain(&node.domain) {
+            node.op_type.clone()
+        } else {
+            format!("{}.{}", node.domain, node.op_type)
+        };
+        let describe = |names: &[String]| {
+            names
+                .iter()
+                .filter(|n| !n.is_empty())
+                .map(|n| self.describe(n))
+                .collect()
+        };
+        let (inputs, outputs) = (describe(&node.input), describe(&node.output));
+        let Refusal { reason, help } = refusal;
+        self.node_faults.push(NodeFault {
+            index,
+            name: label(node),
+            op,
+            inputs,
+            outputs,
+            reason,
+            help,
+        });
+    }
+
+    /// The type and shape of a name as far as known.
+    fn describe(&self, name: &str) -> String {
+        if let Some(Some(value)) = self.names.get(name) {
+            let dims: Vec<String> = value.shape().iter().map(usize::to_string).collect();
+            return format!("{}[{}]", value.elem(), dims.join(","));
+        }
+        let graph = self.graph;
+        let declared = graph
+            .value_info
+            .iter()
+            .chain(&graph.output)
+            .chain(&graph.input)
+            .find(|i| i.name == name);
+        declared
+            .and_then(Declared::of)
+            .map_or("?".to_owned(), |d| d.describe())
+    }
+
+    fn outputs(&mut self, targets: &[String]) {
+        let batched = self.module.inputs.iter().any(|i| i.batched);
+        for name in targets {
+            let subject = Subject::Output(name.clone());
+            match self.names.get(name) {
+                None => self.model_faults.push(fault(subject, "no node writes it")),
+                Some(None) => {}
+                Some(Some(Value::Clear(_))) => self
+                    .model_faults
+                    .push(fault(subject, "it depends on no input of the model")),
+                Some(Some(Value::Encrypted(x))) => {
+                    let x = x.clone();
+                    let declared = self
+                        .graph
+                        .output
+                        .iter()
+                        .find(|o| o.name == *name)
+                        .and_then(Declared::of);
+                    if let Some(Err(reason)) = declared.map(|d| check_output(&d, x.elem, &x.shape))
+                    {
+                        self.model_faults.push(fault(subject, reason));
+                        continue;
+                    }
+                    let batched = batched && x.shape.first() == Some(&1);
+                    self.module.outputs.push(Output {
+                        name: name.clone(),
+                        node: x.node,
+                        batched,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Reports a fault that the verifier found: none should be left, but none may pass.
+    fn verified(&mut self, found: &cipherloom_ir::tensor::Fault) {
+        match &found.origin {
+            Some(Origin::Onnx { index, .. }) => {
+                if let Some(node) = self.graph.node.get(*index) {
+                    self.refuse(*index, node, Refusal::new(found.message.clone()));
+                }
+            }
+            _ => self
+                .model_faults
+                .push(fault(Subject::Model, found.to_string())),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Live {
+    nodes: BTreeSet<usize>,
+    names: BTreeSet<String>,
+}
+
+/// A node's name, or its first output's where it has none.
+fn label(node: &NodeProto) -> String {
+    if node.name.is_empty() {
+        node.output.first().cloned().unwrap_or_default()
+    } else {
+        node.name.clone()
+    }
+}

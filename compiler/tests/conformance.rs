@@ -1,0 +1,169 @@
+//! The importer over the conformance set and the larger models, where those are at hand: every model that
+//! is imported must give its reference outputs, every other a clear error.
+
+mod common;
+
+use cipherloom_compiler::onnx::{ImportError, import_file};
+use cipherloom_ir::Tensors;
+use common::{deviation, files, read_npz, shared};
+use std::path::Path;
+
+/// Outcome of one model: its deviation, or the first line that names a faulty node.
+fn outcome(path: &Path, reference: &Path, prefixes: [&str; 2]) -> Result<f64, String> {
+    let module = match import_file(path) {
+        Ok(module) => module,
+        Err(ImportError::Model(error)) => {
+            let nodes = error
+                .node_faults
+                .iter()
+                .map(|f| format!("{}: {}", f.op, f.reason));
+            let model = error
+                .model_faults
+                .iter()
+                .map(|f| format!("{}: {}", f.subject, f.reason));
+            let mut all: Vec<String> = model.chain(nodes).collect();
+            all.dedup();
+            return Err(all.join("; "));
+        }
+        Err(other) => panic!("{}: {other}", path.display()),
+    };
+    let (arrays, bits) = read_npz(reference);
+    let select = |prefix: &str| -> Tensors {
+        arrays
+            .iter()
+            .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())))
+            .collect()
+    };
+    let (inputs, outputs) = (select(prefixes[0]), select(prefixes[1]));
+    let error = deviation(&module, &inputs, &outputs);
+    // Sums of some hundred products, each rounded to the reference's precision.
+    let allowed = 64.0 * f64::powi(2.0, -(bits.min(24) as i32));
+    assert!(
+        error <= allowed,
+        "{}: deviation {error:e} exceeds {allowed:e}",
+        path.display()
+    );
+    Ok(error)
+}
+
+fn table(
+    dir: &Path,
+    reference: impl Fn(&Path) -> std::path::PathBuf,
+    prefixes: [&str; 2],
+) -> (usize, usize) {
+    let (mut passed, mut refused) = (0, 0);
+    for path in files(dir, "onnx") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        match outcome(&path, &reference(&path), prefixes) {
+            Ok(error) => {
+                passed += 1;
+                println!("passed       {name:<45} {error:.1e}");
+            }
+            Err(reason) => {
+                refused += 1;
+                println!("unsupported  {name:<45} {reason:.150}");
+            }
+        }
+    }
+    println!(
+        "{}: {passed} passed, {refused} unsupported, 0 wrong",
+        dir.display()
+    );
+    (passed, refused)
+}
+
+#[test]
+fn valid_models_give_their_reference_outputs_or_a_clear_refusal() {
+    let Some(shared) = shared() else { return };
+    let dir = shared.join("models/conformance/ok");
+    let (passed, refused) = table(&dir, |p| p.with_extension("npz"), ["in_", "out_"]);
+    assert_eq!(passed + refused, 276);
+    assert!(passed >= 150, "{passed} passed");
+}
+
+#[test]
+fn what_torch_exports_gives_its_reference_outputs_or_a_clear_refusal() {
+    let Some(shared) = shared() else { return };
+    let dir = shared.join("models/conformance/torch");
+    let (passed, _) = table(&dir, |p| p.with_extension("npz"), ["in_", "out_"]);
+    assert!(passed >= 60, "{passed} passed");
+}
+
+#[test]
+fn models_without_an_encrypted_form_are_refused_by_name() {
+    let Some(shared) = shared() else { return };
+    for path in files(&shared.join("models/conformance/refuse"), "onnx") {
+        let error = import_file(&path)
+            .map(|_| ())
+            .expect_err(&path.display().to_string());
+        println!("{error}");
+        assert!(matches!(error, ImportError::Model(_)), "{}", path.display());
+    }
+}
+
+#[test]
+fn broken_models_are_refused_quickly() {
+    let Some(shared) = shared() else { return };
+    let before = peak_memory();
+    for path in files(&shared.join("models/conformance/bad"), "onnx") {
+        let error = import_file(&path)
+            .map(|_| ())
+            .expect_err(&path.display().to_string());
+        println!("{error}\n");
+    }
+    // The high-water mark of the whole process, in KiB: nothing may have been allocated for claimed sizes.
+    if let (Some(before), Some(after)) = (before, peak_memory()) {
+        assert!(
+            after.saturating_sub(before) < 200 * 1024 || after < 4 << 20,
+            "{before} to {after} KiB"
+        );
+    }
+}
+
+/// VmHWM in KiB, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|l| l.starts_with("VmHWM"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[test]
+fn the_models_give_their_reference_outputs_or_a_clear_refusal() {
+    let Some(shared) = shared() else { return };
+    let mut passed = vec![];
+    for path in files(&shared.join("models"), "onnx") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let module = match import_file(&path) {
+            Ok(module) => module,
+            Err(error) => {
+                println!("unsupported  {name}: {error:.200}");
+                continue;
+            }
+        };
+        let (arrays, _) = read_npz(&path.with_file_name(format!("{name}.ref.npz")));
+        let one = |names: [&str; 2], own: &str| -> Tensors {
+            let array = names
+                .iter()
+                .find_map(|n| arrays.get(*n))
+                .expect("a reference array");
+            [(own.to_owned(), array.clone())].into()
+        };
+        let inputs = one(["input", "X"], &module.inputs[0].name);
+        let outputs = one(["output", &module.outputs[0].name], &module.outputs[0].name);
+        let error = deviation(&module, &inputs, &outputs);
+        println!("passed       {name:<40} {error:.1e}");
+        assert!(error < 2e-5, "{name}: {error:e}");
+        passed.push(name);
+    }
+    for wanted in [
+        "lola",
+        "cryptonets",
+        "mlp-square",
+        "tenseal-cnn",
+        "digits-mlp-square",
+        "lenet5-relu-bn-nodes",
+        "mlp-relu-external",
+    ] {
+        assert!(passed.iter().any(|p| p == wanted), "{wanted}");
+    }
+}
