@@ -3,14 +3,23 @@
 //! A step is one operation of the scheme on opaque handles (a whole linear transform, not a single rotation), so
 //! that a runtime may stream it limb by limb. Constants are recipes in clear; the runtime expands them.
 
+mod decode;
+mod encode;
+mod module_wire;
+mod proto;
+mod sections;
 mod simulate;
+mod steps;
+#[cfg(test)]
+mod test_plans;
 mod text;
 mod verify;
+mod verify_parts;
 mod wire;
 
 pub use simulate::{SimulateError, simulate};
 pub use text::{parse, print};
-pub use verify::{Fault, verify};
+pub use verify::{Fault, verify, verify_client, verify_structure};
 pub use wire::{
     PlanError, client_plan_from_bytes, client_plan_to_bytes, plan_from_bytes, plan_to_bytes,
 };

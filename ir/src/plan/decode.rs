@@ -1,0 +1,291 @@
+//! From messages to plans. Nothing is trusted: what contradicts itself is refused here, what has no meaning by
+//! [`super::verify`].
+
+use super::sections::{Reader, shape, size};
+use super::{
+    Block, ClientPlan, Diagonal, Estimates, KeyRequest, Plan, PlanError, PlanPort, Register,
+    RotationKeySpec, SlotVector, Step, StepOp, Transform, module_wire, proto,
+};
+use crate::container::PlanId;
+use crate::params::CkksLiteral;
+use crate::scale::Scale;
+use crate::security::Security;
+use crate::value::{DType, Range};
+
+fn bad(what: impl Into<String>) -> PlanError {
+    PlanError::Malformed(what.into())
+}
+
+fn scale(fraction: Option<proto::Fraction>) -> Result<Scale, PlanError> {
+    let scale = fraction.and_then(|f| Scale::from_parts(&f.numerator, &f.denominator));
+    scale.ok_or_else(|| bad("a scale is missing, zero or too long"))
+}
+
+fn range(interval: Option<proto::Interval>) -> Result<Range, PlanError> {
+    interval
+        .and_then(|i| Range::new(i.lo, i.hi))
+        .ok_or_else(|| bad("a range is missing, empty or not finite"))
+}
+
+fn space(number: u32) -> Result<(), PlanError> {
+    if number == 0 {
+        Ok(())
+    } else {
+        Err(bad(format!("key space {number} does not exist")))
+    }
+}
+
+fn registers(list: Vec<u32>) -> Vec<Register> {
+    list.into_iter().map(Register).collect()
+}
+
+/// The parameters, which have passed [`CkksLiteral::check`].
+fn params(spaces: Vec<proto::KeySpace>) -> Result<CkksLiteral, PlanError> {
+    let [space] = <[proto::KeySpace; 1]>::try_from(spaces).map_err(|spaces| {
+        bad(format!(
+            "{} key spaces; this build knows plans with one",
+            spaces.len()
+        ))
+    })?;
+    if space.secret != 0 || space.word != 0 {
+        return Err(bad(
+            "the key space has a kind of secret or of word that this build does not know",
+        ));
+    }
+    let security =
+        Security::from_bits(space.security_bits, space.security_quantum).ok_or_else(|| {
+            bad(format!(
+                "there is no security target of {} bits",
+                space.security_bits
+            ))
+        })?;
+    let literal = CkksLiteral {
+        log_n: space.log_n,
+        q: space.q,
+        p: space.p,
+        digit_size: size(u64::from(space.digit_size))?,
+        security,
+    };
+    literal.check()?;
+    Ok(literal)
+}
+
+fn port(port: proto::Port, reader: &mut Reader<'_>) -> Result<PlanPort, PlanError> {
+    space(port.key_space)?;
+    Ok(PlanPort {
+        name: port.name,
+        shape: shape(&port.shape)?,
+        dtype: if port.double { DType::F64 } else { DType::F32 },
+        batched: port.batched,
+        range: range(port.range)?,
+        layout: reader.layout(port.layout)?,
+        level: port.level as usize,
+        scale: scale(port.scale)?,
+        registers: registers(port.registers),
+        noise: port.noise,
+    })
+}
+
+fn ports(list: Vec<proto::Port>, reader: &mut Reader<'_>) -> Result<Vec<PlanPort>, PlanError> {
+    list.into_iter().map(|p| port(p, reader)).collect()
+}
+
+fn keys(keys: Option<proto::Keys>) -> Result<KeyRequest, PlanError> {
+    let keys = keys.ok_or_else(|| bad("the list of keys is missing"))?;
+    space(keys.key_space)?;
+    let rotation = |r: proto::RotationKey| {
+        space(r.key_space)?;
+        Ok::<_, PlanError>(RotationKeySpec {
+            steps: r.steps,
+            level: r.level,
+        })
+    };
+    Ok(KeyRequest {
+        relinearization: keys.relinearization.checked_sub(1),
+        rotations: keys
+            .rotations
+            .into_iter()
+            .map(rotation)
+            .collect::<Result<_, _>>()?,
+        conjugation: keys.conjugation.checked_sub(1),
+    })
+}
+
+fn transform(transform: proto::Transform, reader: &mut Reader<'_>) -> Result<Transform, PlanError> {
+    space(transform.key_space)?;
+    let mut blocks = Vec::with_capacity(transform.blocks.len());
+    for block in transform.blocks {
+        let mut diagonals = Vec::with_capacity(block.diagonals.len());
+        for diagonal in block.diagonals {
+            diagonals.push(Diagonal {
+                rotation: diagonal.rotation,
+                values: reader.array(diagonal.values)?,
+            });
+        }
+        blocks.push(Block {
+            row: block.row,
+            col: block.col,
+            diagonals,
+        });
+    }
+    Ok(Transform {
+        name: transform.name,
+        period: size(transform.period)?,
+        level: transform.level as usize,
+        plain_scale: scale(transform.plain_scale)?,
+        baby_step: size(transform.baby_step)?,
+        folds: transform.folds,
+        blocks,
+    })
+}
+
+fn step(step: proto::Step) -> Result<Step, PlanError> {
+    space(step.key_space)?;
+    Ok(Step {
+        op: step_op(
+            step.op
+                .ok_or_else(|| bad("a step has no operation that this build knows"))?,
+        )?,
+        free: registers(step.free),
+        level: step.level as usize,
+        scale: scale(step.scale)?,
+        range: range(step.range)?,
+        noise: step.noise,
+        origin: step.origin,
+    })
+}
+
+fn step_op(op: proto::StepOp) -> Result<StepOp, PlanError> {
+    use proto::StepOp as Wire;
+    let r = Register;
+    Ok(match op {
+        Wire::LinearTransform(t) => StepOp::LinearTransform {
+            transform: t.transform,
+            src: registers(t.src),
+            dst: registers(t.dst),
+            rescale: t.rescale,
+            bias: t.bias,
+        },
+        Wire::Mul(o) => StepOp::Mul {
+            dst: r(o.dst),
+            a: r(o.a),
+            b: r(o.b),
+            rescale: o.rescale,
+        },
+        Wire::Square(o) => StepOp::Square {
+            dst: r(o.dst),
+            a: r(o.a),
+            rescale: o.rescale,
+        },
+        Wire::Add(o) => StepOp::Add {
+            dst: r(o.dst),
+            a: r(o.a),
+            b: r(o.b),
+        },
+        Wire::Sub(o) => StepOp::Sub {
+            dst: r(o.dst),
+            a: r(o.a),
+            b: r(o.b),
+        },
+        Wire::AddVector(o) => StepOp::AddVector {
+            dst: r(o.dst),
+            a: r(o.a),
+            vector: o.vector,
+        },
+        Wire::MulVector(o) => StepOp::MulVector {
+            dst: r(o.dst),
+            a: r(o.a),
+            vector: o.vector,
+            plain_scale: scale(o.plain_scale)?,
+            rescale: o.rescale,
+        },
+        Wire::MulScalar(o) => StepOp::MulScalar {
+            dst: r(o.dst),
+            a: r(o.a),
+            value: o.value,
+            plain_scale: scale(o.plain_scale)?,
+            rescale: o.rescale,
+        },
+        Wire::Rescale(o) => StepOp::Rescale {
+            dst: r(o.dst),
+            a: r(o.a),
+        },
+        Wire::DropLevel(o) => StepOp::DropLevel {
+            dst: r(o.dst),
+            a: r(o.a),
+            level: o.level as usize,
+        },
+    })
+}
+
+/// The plan of a message, its parameters checked, its meaning not yet verified.
+pub(super) fn server_plan(
+    message: proto::ServerPlan,
+    reader: &mut Reader<'_>,
+) -> Result<Plan, PlanError> {
+    let params = params(message.key_spaces)?;
+    let inputs = ports(message.inputs, reader)?;
+    let outputs = ports(message.outputs, reader)?;
+    let transforms = message
+        .transforms
+        .into_iter()
+        .map(|t| transform(t, reader))
+        .collect::<Result<_, _>>()?;
+    let vectors = message
+        .vectors
+        .into_iter()
+        .map(|v| {
+            Ok(SlotVector {
+                name: v.name,
+                values: reader.array(v.values)?,
+            })
+        })
+        .collect::<Result<_, PlanError>>()?;
+    let clear = message
+        .clear
+        .ok_or_else(|| bad("the clear network is missing"))?;
+    let estimates = message.estimates.unwrap_or_default();
+    Ok(Plan {
+        name: message.name,
+        source: message.source,
+        params,
+        inputs,
+        outputs,
+        transforms,
+        vectors,
+        steps: message
+            .steps
+            .into_iter()
+            .map(step)
+            .collect::<Result<_, _>>()?,
+        keys: keys(message.keys)?,
+        estimates: Estimates {
+            ntts: estimates.ntts,
+            limb_macs: estimates.limb_macs,
+            latency_s: estimates.latency_s,
+            eval_key_bytes: estimates.eval_key_bytes,
+            run_bytes: estimates.run_bytes,
+        },
+        margin: message.margin,
+        clear: module_wire::decode(clear, reader)?,
+    })
+}
+
+/// The client plan of a message, its parameters checked, its meaning not yet verified.
+pub(super) fn client_plan(
+    message: proto::ClientPlan,
+    plan_id: PlanId,
+    reader: &mut Reader<'_>,
+) -> Result<ClientPlan, PlanError> {
+    let params = params(message.key_spaces)?;
+    let inputs = ports(message.inputs, reader)?;
+    let outputs = ports(message.outputs, reader)?;
+    Ok(ClientPlan {
+        plan_id,
+        name: message.name,
+        params,
+        inputs,
+        outputs,
+        keys: keys(message.keys)?,
+    })
+}

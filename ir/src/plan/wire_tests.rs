@@ -1,0 +1,260 @@
+//! Plan files: round trips, forged plans, mutated bytes.
+
+use super::super::test_plans::plan;
+use super::super::{Estimates, Plan};
+use super::*;
+use crate::security::Security;
+use proptest::prelude::*;
+
+/// A file with a right checksum and, as far as the message can be read, a right id.
+fn forge(header: &[u8], sections: [&[u8]; 3]) -> Vec<u8> {
+    let id = proto::ServerPlan::decode(header)
+        .map_or_else(|_| PlanId::default(), |m| plan_id(&m, sections));
+    container::write(
+        Kind::ServerPlan,
+        id,
+        KeyId::default(),
+        &[header, sections[0], sections[1], sections[2]],
+    )
+}
+
+/// The good plan's file with its message changed.
+fn forged(change: impl FnOnce(&mut proto::ServerPlan)) -> PlanError {
+    let mut writer = Writer::default();
+    let mut message = encode::server_plan(&plan(), &mut writer);
+    change(&mut message);
+    plan_from_bytes(&forge(&message.encode_to_vec(), writer.sections()))
+        .map(|_| ())
+        .unwrap_err()
+}
+
+fn same(a: &Plan, b: &Plan) {
+    assert_eq!(
+        (&a.name, &a.source, &a.params),
+        (&b.name, &b.source, &b.params)
+    );
+    assert_eq!((&a.inputs, &a.outputs), (&b.inputs, &b.outputs));
+    assert_eq!(
+        (&a.transforms, &a.vectors, &a.steps),
+        (&b.transforms, &b.vectors, &b.steps)
+    );
+    assert_eq!(
+        (&a.keys, &a.estimates, a.margin),
+        (&b.keys, &b.estimates, b.margin)
+    );
+    assert_eq!(
+        (&a.clear.name, &a.clear.source),
+        (&b.clear.name, &b.clear.source)
+    );
+    assert_eq!(a.clear.constants, b.clear.constants);
+    assert_eq!(
+        (&a.clear.inputs, &a.clear.outputs),
+        (&b.clear.inputs, &b.clear.outputs)
+    );
+    for id in a.clear.graph.ids() {
+        assert_eq!(a.clear.graph.get(id), b.clear.graph.get(id));
+        assert_eq!(a.clear.graph.operands(id), b.clear.graph.operands(id));
+    }
+    assert_eq!(a.clear.graph.len(), b.clear.graph.len());
+}
+
+#[test]
+fn plans_read_back_and_have_one_id() {
+    let plan = plan();
+    let (bytes, id) = plan_to_bytes(&plan);
+    let (read, read_id) = plan_from_bytes(&bytes).unwrap();
+    assert_eq!((id, plan.id()), (read_id, read.id()));
+    same(&plan, &read);
+    // Bit for bit, negative zero included.
+    assert_eq!(read.vectors[1].values[1].to_bits(), (-0.0_f64).to_bits());
+    assert_eq!(plan_to_bytes(&read).0, bytes);
+    let cheaper = Plan {
+        estimates: Estimates::default(),
+        ..plan.clone()
+    };
+    assert_eq!(cheaper.id(), id);
+    let mut other = plan.clone();
+    other.vectors[0].values[0] = 1.5;
+    assert_ne!(other.id(), id);
+    let client = plan.client_plan(id);
+    assert_eq!(
+        client_plan_from_bytes(&client_plan_to_bytes(&client)),
+        Ok(client)
+    );
+}
+
+#[test]
+fn a_client_plan_holds_nothing_of_the_weights() {
+    let mut other = plan();
+    other.transforms[0].blocks[0].diagonals[0].values[0] = 0.75;
+    other.vectors[0].values[0] = 5.0;
+    let id = PlanId::default();
+    assert_eq!(
+        client_plan_to_bytes(&plan().client_plan(id)),
+        client_plan_to_bytes(&other.client_plan(id))
+    );
+}
+
+#[test]
+fn weak_or_unknown_parameters_are_refused() {
+    let refused = |change: fn(&mut proto::KeySpace)| forged(|m| change(&mut m.key_spaces[0]));
+    assert!(matches!(
+        refused(|s| s.log_n = 12),
+        PlanError::Parameters(ParameterError::TooLarge { .. })
+    ));
+    assert!(matches!(
+        refused(|s| s.log_n = 99),
+        PlanError::Parameters(ParameterError::RingDegree { .. })
+    ));
+    assert!(matches!(
+        refused(|s| s.security_bits = 256),
+        PlanError::Parameters(ParameterError::TooLarge { .. })
+    ));
+    assert!(matches!(
+        refused(|s| s.security_bits = 64),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        refused(|s| s.q.clear()),
+        PlanError::Parameters(ParameterError::Count)
+    ));
+    assert!(matches!(refused(|s| s.secret = 1), PlanError::Malformed(_)));
+    assert!(matches!(refused(|s| s.word = 1), PlanError::Malformed(_)));
+    assert!(matches!(
+        forged(|m| m.key_spaces.clear()),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        forged(|m| m.steps[0].key_space = 1),
+        PlanError::Malformed(_)
+    ));
+    let weak = Plan {
+        params: crate::params::CkksLiteral {
+            security: Security::Quantum256,
+            ..plan().params
+        },
+        ..plan()
+    };
+    let error = plan_from_bytes(&plan_to_bytes(&weak).0).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the plan's parameters are refused: log2(QP) is"),
+        "{error}"
+    );
+    let client = client_plan_to_bytes(&weak.client_plan(weak.id()));
+    assert!(matches!(
+        client_plan_from_bytes(&client),
+        Err(PlanError::Parameters(_))
+    ));
+}
+
+#[test]
+fn contradictions_are_refused() {
+    assert!(matches!(
+        forged(|m| m.steps[0].op = None),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        forged(|m| m.steps[0].scale = None),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        forged(|m| m.vectors[0].values = None),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        forged(|m| m.clear = None),
+        PlanError::Malformed(_)
+    ));
+    let array = |change: fn(&mut proto::Array)| {
+        forged(|m| {
+            let mut array = m.vectors[1].values.unwrap();
+            change(&mut array);
+            m.vectors[1].values = Some(array);
+        })
+    };
+    for error in [
+        array(|a| a.length = u64::MAX),
+        array(|a| a.length = 1 << 40),
+        array(|a| a.length = 5),
+        array(|a| a.stored = u64::MAX),
+        array(|a| a.stored = 400),
+        array(|a| a.offset = u64::MAX),
+        array(|a| a.sparse = true),
+        array(|a| a.single = true),
+    ] {
+        assert!(matches!(error, PlanError::Malformed(_)), "{error}");
+    }
+    assert!(matches!(
+        forged(|m| m.steps[0].level = 2),
+        PlanError::Faulty(_)
+    ));
+    assert!(matches!(
+        forged(|m| m.margin = f64::NAN),
+        PlanError::Faulty(_)
+    ));
+    // A right checksum over another content does not help: the id must fit too.
+    let mut writer = Writer::default();
+    let mut message = encode::server_plan(&plan(), &mut writer);
+    message.name.push('!');
+    let [a, b, c] = writer.sections();
+    let file = container::write(
+        Kind::ServerPlan,
+        plan().id(),
+        KeyId::default(),
+        &[&message.encode_to_vec(), a, b, c],
+    );
+    assert!(matches!(plan_from_bytes(&file), Err(PlanError::Id { .. })));
+}
+
+fn mutate(bytes: &mut Vec<u8>, edits: &[(usize, u8, u8)]) {
+    for (at, kind, value) in edits {
+        let at = at % (bytes.len() + 1);
+        match kind % 4 {
+            0 => bytes.truncate(at.max(bytes.len() / 2)),
+            1 => bytes.insert(at, *value),
+            _ => {
+                if let Some(byte) = bytes.get_mut(at) {
+                    *byte = *value;
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #[test]
+    fn mutated_plans_never_panic(
+        edits in prop::collection::vec((any::<usize>(), any::<u8>(), any::<u8>()), 1..5),
+        target in 0_usize..8,
+    ) {
+        let mut writer = Writer::default();
+        let mut header = encode::server_plan(&plan(), &mut writer).encode_to_vec();
+        let mut sections = writer.sections().map(<[u8]>::to_vec);
+        match sections.get_mut(target) {
+            Some(section) => mutate(section, &edits),
+            None => mutate(&mut header, &edits),
+        }
+        let file = forge(&header, [&sections[0], &sections[1], &sections[2]]);
+        if let Ok((plan, id)) = plan_from_bytes(&file) {
+            // What is accepted is a plan of its own, which keeps its meaning when it is written again.
+            prop_assert_eq!(verify(&plan), []);
+            let (again, _) = plan_to_bytes(&plan);
+            same(&plan, &plan_from_bytes(&again).unwrap().0);
+            let client = plan.client_plan(id);
+            prop_assert_eq!(client_plan_from_bytes(&client_plan_to_bytes(&client)), Ok(client));
+        }
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        prop_assert!(plan_from_bytes(&bytes).is_err());
+        prop_assert!(client_plan_from_bytes(&bytes).is_err());
+        let file = forge(&bytes, [&bytes, &bytes, &bytes]);
+        prop_assert!(plan_from_bytes(&file).is_err());
+        let file = container::write(Kind::ClientPlan, PlanId::default(), KeyId::default(), &[&bytes, &bytes, &bytes, &bytes]);
+        prop_assert!(client_plan_from_bytes(&file).is_err());
+    }
+}
