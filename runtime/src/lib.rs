@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The server's side of cipherloom: executes a plan on ciphertexts.
+//!
+//! This crate knows plans and the scheme. It cannot name a secret key: that type exists in the client's crate alone.
+
+pub mod memory;

@@ -1,0 +1,113 @@
+//! Galois automorphisms of vectors in the NTT domain.
+//!
+//! Position i of a vector holds the value at `psi^(2 brv(i) + 1)`, so `X -> X^g` sends exponent e to e g. The low
+//! three bits of a position are the high three bits of its exponent: multiples of N/4. Hence eight aligned
+//! consecutive words stay together, and an automorphism moves whole cache lines and permutes within them.
+
+use crate::ntt::reverse;
+
+/// How the eight words of a block are permuted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    /// Word `j` of the source goes to word `scatter[j]`.
+    pub(crate) scatter: [u64; 8],
+    /// Word `j` of the result is word `gather[j]` of the source.
+    pub(crate) gather: [u64; 8],
+}
+
+/// The pattern that leaves a block as it is.
+pub(crate) const IDENTITY_PATTERN: Pattern = Pattern {
+    scatter: [0, 1, 2, 3, 4, 5, 6, 7],
+    gather: [0, 1, 2, 3, 4, 5, 6, 7],
+};
+
+/// The permutation of an automorphism, by source block.
+#[derive(Debug)]
+pub(crate) struct Automorphism {
+    /// The Galois element.
+    galois: usize,
+    /// For each source block: `8 * destination + pattern`.
+    blocks: Vec<u32>,
+    patterns: [Pattern; 8],
+}
+
+impl Automorphism {
+    /// The automorphism `X -> X^galois` for odd `galois` below 2N, in the ring of degree `2^log_n`, `log_n >= 3`.
+    pub(crate) fn new(log_n: u32, galois: usize) -> Self {
+        let n = 1_usize << log_n;
+        let inverse = invert_odd(galois, 2 * n);
+        let quarter = n / 4;
+        let blocks = (0..n / 8)
+            .map(|block| {
+                let exponent = (2 * reverse(block, log_n - 3) + 1) * inverse % (2 * n);
+                let destination = reverse((exponent % quarter) / 2, log_n - 3);
+                (8 * destination + exponent / quarter) as u32
+            })
+            .collect();
+        let patterns = std::array::from_fn(|carry| {
+            let mut pattern = IDENTITY_PATTERN;
+            for lane in 0..8 {
+                let target = reverse((carry + reverse(lane, 3) * inverse) % 8, 3);
+                pattern.scatter[lane] = target as u64;
+                pattern.gather[target] = lane as u64;
+            }
+            pattern
+        });
+        Self {
+            galois,
+            blocks,
+            patterns,
+        }
+    }
+
+    /// The Galois element.
+    pub(crate) fn galois(&self) -> usize {
+        self.galois
+    }
+
+    /// The destination block and the pattern of a source block.
+    #[inline]
+    pub(crate) fn destination(&self, block: usize) -> (usize, &Pattern) {
+        let entry = self.blocks[block] as usize;
+        (entry / 8, &self.patterns[entry % 8])
+    }
+
+    /// `out = phi(x)`.
+    pub(crate) fn apply(&self, out: &mut [u64], x: &[u64]) {
+        for (source, words) in x.chunks_exact(8).enumerate() {
+            let (block, pattern) = self.destination(source);
+            let target = &mut out[8 * block..8 * block + 8];
+            for (word, lane) in target.iter_mut().zip(&pattern.gather) {
+                *word = words[(*lane & 7) as usize];
+            }
+        }
+    }
+}
+
+/// The inverse of an odd number modulo a power of two.
+pub(crate) fn invert_odd(x: usize, modulus: usize) -> usize {
+    let mut inverse = 1_usize;
+    for _ in 0..6 {
+        inverse = inverse.wrapping_mul(2_usize.wrapping_sub(x.wrapping_mul(inverse)));
+    }
+    inverse & (modulus - 1)
+}
+
+/// The Galois element of a left rotation by `steps`: `5^steps mod 2N`.
+pub(crate) fn rotation_element(log_n: u32, steps: u32) -> usize {
+    let mask = (2_usize << log_n) - 1;
+    let (mut result, mut base, mut exponent) = (1_usize, 5_usize, steps);
+    while exponent > 0 {
+        if exponent & 1 == 1 {
+            result = result.wrapping_mul(base) & mask;
+        }
+        base = base.wrapping_mul(base) & mask;
+        exponent >>= 1;
+    }
+    result
+}
+
+/// The Galois element of the complex conjugation: `-1 mod 2N`.
+pub(crate) fn conjugation_element(log_n: u32) -> usize {
+    (2_usize << log_n) - 1
+}

@@ -1,0 +1,203 @@
+//! Encoding: slot vectors to plaintexts and back.
+//!
+//! A vector of n values, n a power of two dividing N/2, becomes a polynomial in X^(N/2n), so that all N/2 slots hold the
+//! vector repeated with period n. Its coefficients are multiplied by the scale and rounded to integers, which leaves an error of variance
+//! n/6/S^2 per slot: N/12/S^2 with full packing. (A real vector's error is real; a complex one's has half of it in each part.) Floating-point arithmetic is not constant-time in the encoded values.
+
+mod crt;
+mod fft;
+mod quantize;
+#[cfg(test)]
+mod tests;
+
+use crate::error::CkksError;
+use crate::params::Parameters;
+use crate::plaintext::{Complex64, PeriodicPoly, Plaintext};
+use crate::poly::{Domain, Poly};
+use cipherloom_ir::Scale;
+use cipherloom_ir::security::log2_product;
+use crt::CentredCrt;
+use fft::SlotTransform;
+use quantize::Coefficients;
+
+/// Encodes and decodes for one set of parameters.
+#[derive(Clone, Debug)]
+pub struct Encoder {
+    params: Parameters,
+    transform: SlotTransform,
+    crt: CentredCrt,
+    /// log2(Q/2) for each level.
+    log2_half: Vec<f64>,
+}
+
+impl Encoder {
+    /// An encoder with its tables: about 16 N bytes.
+    pub fn new(params: &Parameters) -> Self {
+        let q = params.q();
+        Self {
+            params: params.clone(),
+            transform: SlotTransform::new(params.slots()),
+            crt: CentredCrt::new(q),
+            log2_half: (0..q.len())
+                .map(|l| log2_product(q[..=l].iter().copied()) - 1.0)
+                .collect(),
+        }
+    }
+
+    /// Encodes real values, repeated periodically over all slots.
+    ///
+    /// # Errors
+    /// A number of values that is no power of two of at most N/2; a value that is not finite; a level that the parameters do not have; a
+    /// coefficient that exceeds half the modulus at this level.
+    pub fn encode(
+        &self,
+        values: &[f64],
+        level: usize,
+        scale: &Scale,
+    ) -> Result<Plaintext, CkksError> {
+        let coefficients = self.round(
+            values.iter().map(|re| Complex64 { re: *re, im: 0.0 }),
+            level,
+            scale,
+        )?;
+        self.plaintext(&coefficients, values.len(), level, scale)
+    }
+
+    /// Encodes complex values, repeated periodically over all slots; errors as for [`Encoder::encode`].
+    pub fn encode_complex(
+        &self,
+        values: &[Complex64],
+        level: usize,
+        scale: &Scale,
+    ) -> Result<Plaintext, CkksError> {
+        let coefficients = self.round(values.iter().copied(), level, scale)?;
+        self.plaintext(&coefficients, values.len(), level, scale)
+    }
+
+    /// Encodes real values into the subring that holds vectors of their period; errors as for [`Encoder::encode`].
+    ///
+    /// Each limb has 2n words for n values. With `special`, the limbs of the special primes follow those of the chain.
+    pub fn encode_periodic(
+        &self,
+        values: &[f64],
+        level: usize,
+        special: bool,
+        scale: &Scale,
+    ) -> Result<PeriodicPoly, CkksError> {
+        let coefficients = self.round(
+            values.iter().map(|re| Complex64 { re: *re, im: 0.0 }),
+            level,
+            scale,
+        )?;
+        let mut poly =
+            PeriodicPoly::zero(&self.params, values.len(), level, special, scale.clone())?;
+        for limb in 0..poly.limbs() {
+            let prime = self.params.prime(level, limb).ok_or(CkksError::Shape)?;
+            let words = poly.limb_mut(limb);
+            coefficients.reduce_into(prime, 1, words);
+            self.params.subring_ntt(level, limb, words)?;
+        }
+        Ok(poly)
+    }
+
+    /// The real parts of the first `count` slots.
+    ///
+    /// # Errors
+    /// A `count` that is no power of two of at most N/2; a scale outside the range of `f64`; a plaintext of other parameters.
+    pub fn decode(&self, plaintext: &Plaintext, count: usize) -> Result<Vec<f64>, CkksError> {
+        Ok(self
+            .decode_complex(plaintext, count)?
+            .into_iter()
+            .map(|slot| slot.re)
+            .collect())
+    }
+
+    /// The first `count` slots; errors as for [`Encoder::decode`].
+    pub fn decode_complex(
+        &self,
+        plaintext: &Plaintext,
+        count: usize,
+    ) -> Result<Vec<Complex64>, CkksError> {
+        self.check_count(count)?;
+        let scale = finite_scale(plaintext.scale())?;
+        let poly = plaintext.poly();
+        self.params.check_level(poly.level())?;
+        if poly.limb(0).len() != self.params.n() {
+            return Err(CkksError::Shape);
+        }
+        let mut poly = poly.clone();
+        poly.to_coefficients(&self.params);
+        let limbs: Vec<&[u64]> = (0..=poly.level()).map(|i| poly.limb(i)).collect();
+        let coefficients = self.crt.reconstruct(&limbs)?;
+        let (re, im) = coefficients.split_at(self.params.slots());
+        let mut slots: Vec<Complex64> = re
+            .iter()
+            .zip(im)
+            .map(|(re, im)| Complex64 {
+                re: re / scale,
+                im: im / scale,
+            })
+            .collect();
+        self.transform.to_slots(&mut slots);
+        slots.truncate(count);
+        Ok(slots)
+    }
+
+    /// Checks everything and gives the 2n integer coefficients of the polynomial in X^(N/2n).
+    fn round(
+        &self,
+        values: impl ExactSizeIterator<Item = Complex64>,
+        level: usize,
+        scale: &Scale,
+    ) -> Result<Coefficients, CkksError> {
+        self.check_count(values.len())?;
+        self.params.check_level(level)?;
+        let mut values: Vec<Complex64> = values.collect();
+        if let Some(index) = values
+            .iter()
+            .position(|v| !(v.re.is_finite() && v.im.is_finite()))
+        {
+            return Err(CkksError::NotFinite { index });
+        }
+        self.transform.to_scaled_coefficients(&mut values);
+        let factor = finite_scale(scale)? / values.len() as f64;
+        Coefficients::round(&values, factor, self.log2_half[level])
+    }
+
+    fn plaintext(
+        &self,
+        coefficients: &Coefficients,
+        count: usize,
+        level: usize,
+        scale: &Scale,
+    ) -> Result<Plaintext, CkksError> {
+        let mut poly = Poly::zero(&self.params, level, false, Domain::Coefficient);
+        let stride = self.params.slots() / count;
+        for (i, prime) in self.params.q()[..=level].iter().enumerate() {
+            coefficients.reduce_into(*prime, stride, poly.limb_mut(i));
+        }
+        poly.to_ntt(&self.params);
+        Plaintext::new(poly, scale.clone())
+    }
+
+    fn check_count(&self, count: usize) -> Result<(), CkksError> {
+        let slots = self.params.slots();
+        if count.is_power_of_two() && count <= slots {
+            Ok(())
+        } else {
+            Err(CkksError::SlotCount { count, slots })
+        }
+    }
+}
+
+/// The scale as a number to multiply or divide by.
+fn finite_scale(scale: &Scale) -> Result<f64, CkksError> {
+    let value = scale.to_f64();
+    if value.is_normal() {
+        return Ok(value);
+    }
+    Err(CkksError::TooLarge {
+        log_coefficient: scale.log2(),
+        log_modulus: f64::from(f64::MAX_EXP),
+    })
+}

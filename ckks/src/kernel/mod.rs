@@ -1,0 +1,127 @@
+//! Loops over residues: pointwise arithmetic, lazy multiply-accumulates, base conversion, permutations.
+//!
+//! Each kernel exists in portable Rust and for AVX-512 IFMA; the one to run is chosen once per process by what the
+//! CPU has. Both give the same bits: all results are reduced to `[0, p)`. All slices of a call have the same length
+//! unless stated otherwise; operands are residues below the modulus.
+
+mod buffer;
+mod modulus;
+mod portable;
+
+pub(crate) use buffer::Buffer;
+pub(crate) use modulus::{Modulus, Shoup};
+
+use crate::automorphism::{Automorphism, IDENTITY_PATTERN, Pattern};
+
+/// The inner product of digits with a switching key modulo one prime, then an automorphism.
+///
+/// With digits `x_d` and key halves `b_d`, `a_d`: `out0 = phi(sum x_d b_d + extra_0)`, `out1 = phi(sum x_d a_d + extra_1)`.
+pub(crate) struct InnerProduct<'a> {
+    /// The digits, in the NTT domain.
+    pub(crate) digits: &'a [&'a [u64]],
+    /// `b_0, a_0, b_1, a_1, ..`, each as long as a digit, in Montgomery form; at least as many as digits.
+    pub(crate) key: &'a [u64],
+    /// For each sum, a row and a factor in Montgomery form whose product joins it.
+    pub(crate) extra: [Option<(&'a [u64], u64)>; 2],
+    /// The automorphism; none is the identity.
+    pub(crate) automorphism: Option<&'a Automorphism>,
+    /// Whether results are added to what the outputs hold.
+    pub(crate) accumulate: bool,
+}
+
+impl InnerProduct<'_> {
+    /// Where the automorphism sends a block of eight words.
+    fn destination(&self, block: usize) -> (usize, &Pattern) {
+        self.automorphism
+            .map_or((block, &IDENTITY_PATTERN), |a| a.destination(block))
+    }
+}
+
+/// Sums of products of compact plaintexts with pairs of rows modulo one prime.
+///
+/// `out_c[i] = sum_t factors_t[(offset + i) >> log_run] * x_c,t[offset + i]`, for c = 0, 1.
+pub(crate) struct Broadcast<'a> {
+    /// Factors in Montgomery form and the two rows, which are whole limbs.
+    pub(crate) terms: &'a [(&'a [u64], &'a [u64], &'a [u64])],
+    /// log2 of the number of consecutive positions that one factor serves.
+    pub(crate) log_run: u32,
+    /// The first position, a multiple of 16.
+    pub(crate) offset: usize,
+    /// Whether results are added to what the outputs hold.
+    pub(crate) accumulate: bool,
+}
+
+/// `x += y`.
+pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    portable::add_assign(m, x, y);
+}
+
+/// `x -= y`.
+pub(crate) fn sub_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    portable::sub_assign(m, x, y);
+}
+
+/// `x = -x`.
+pub(crate) fn negate_assign(m: &Modulus, x: &mut [u64]) {
+    portable::negate_assign(m, x);
+}
+
+/// `x += scalar`.
+pub(crate) fn add_scalar_assign(m: &Modulus, x: &mut [u64], scalar: u64) {
+    portable::add_scalar_assign(m, x, scalar);
+}
+
+/// `x *= w`.
+pub(crate) fn mul_shoup_assign(m: &Modulus, x: &mut [u64], w: Shoup) {
+    portable::mul_shoup_assign(m, x, w);
+}
+
+/// `out = x * w`.
+pub(crate) fn mul_shoup(m: &Modulus, out: &mut [u64], x: &[u64], w: Shoup) {
+    portable::mul_shoup(m, out, x, w);
+}
+
+/// `x *= y`, pointwise.
+pub(crate) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    portable::mul_assign(m, x, y);
+}
+
+/// `out = (x - t) * w`.
+pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Shoup) {
+    portable::sub_mul(m, out, x, t, w);
+}
+
+/// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, pointwise.
+pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
+    portable::tensor(m, out, a, b);
+}
+
+/// `out = sum_j rows_j * factors_j`, the factors in Montgomery form; rows may hold any words below 2^50.
+pub(crate) fn convert(m: &Modulus, out: &mut [u64], rows: &[&[u64]], factors: &[u64]) {
+    portable::convert(m, out, rows, factors);
+}
+
+/// The residues of numbers in `(-source/2, source/2]` that `x` gives modulo the odd number `source` below 2^50.
+pub(crate) fn convert_centred(m: &Modulus, out: &mut [u64], x: &[u64], source: u64) {
+    portable::convert_centred(m, out, x, source);
+}
+
+/// `floor(1/2 + sum_j rows_j * inverses_j)`, in double precision, summed in order.
+pub(crate) fn overflow(out: &mut [u64], rows: &[&[u64]], inverses: &[f64]) {
+    portable::overflow(out, rows, inverses);
+}
+
+/// See [`InnerProduct`].
+pub(crate) fn inner_product(
+    m: &Modulus,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    work: &InnerProduct<'_>,
+) {
+    portable::inner_product(m, out0, out1, work);
+}
+
+/// See [`Broadcast`].
+pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+    portable::mac_broadcast(m, out0, out1, work);
+}

@@ -1,0 +1,141 @@
+//! The kernels in plain Rust: the reference, and what runs on CPUs without AVX-512 IFMA.
+//!
+//! The callers in `kernel` have checked that all slices of a call are equally long.
+
+use super::modulus::{Modulus, Shoup};
+use super::{Broadcast, InnerProduct};
+
+pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x = m.add(*x, *y));
+}
+
+pub(crate) fn sub_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x = m.sub(*x, *y));
+}
+
+pub(crate) fn negate_assign(m: &Modulus, x: &mut [u64]) {
+    x.iter_mut().for_each(|x| *x = m.negate(*x));
+}
+
+pub(crate) fn add_scalar_assign(m: &Modulus, x: &mut [u64], scalar: u64) {
+    x.iter_mut().for_each(|x| *x = m.add(*x, scalar));
+}
+
+pub(crate) fn mul_shoup_assign(m: &Modulus, x: &mut [u64], w: Shoup) {
+    x.iter_mut().for_each(|x| *x = m.mul_shoup(*x, w));
+}
+
+pub(crate) fn mul_shoup(m: &Modulus, out: &mut [u64], x: &[u64], w: Shoup) {
+    out.iter_mut()
+        .zip(x)
+        .for_each(|(out, x)| *out = m.mul_shoup(*x, w));
+}
+
+pub(crate) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x = m.mul(*x, *y));
+}
+
+pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Shoup) {
+    for i in 0..out.len() {
+        out[i] = m.mul_shoup(x[i] + m.p - t[i], w);
+    }
+}
+
+pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
+    let [d0, d1, d2] = out;
+    for i in 0..d0.len() {
+        let (a0, a1) = (u128::from(a[0][i]), u128::from(a[1][i]));
+        let (b0, b1) = (
+            u128::from(m.to_montgomery(b[0][i])),
+            u128::from(m.to_montgomery(b[1][i])),
+        );
+        d0[i] = m.reduce_sum(a0 * b0);
+        d1[i] = m.reduce_sum(a0 * b1 + a1 * b0);
+        d2[i] = m.reduce_sum(a1 * b1);
+    }
+}
+
+pub(crate) fn convert(m: &Modulus, out: &mut [u64], rows: &[&[u64]], factors: &[u64]) {
+    for i in 0..out.len() {
+        let sum = rows
+            .iter()
+            .zip(factors)
+            .map(|(row, f)| u128::from(row[i]) * u128::from(*f))
+            .sum();
+        out[i] = m.reduce_sum(sum);
+    }
+}
+
+pub(crate) fn convert_centred(m: &Modulus, out: &mut [u64], x: &[u64], source: u64) {
+    let source_residue = source % m.p;
+    for (out, x) in out.iter_mut().zip(x) {
+        let residue = m.mul_montgomery(*x, m.one);
+        let shift = if *x > source / 2 { source_residue } else { 0 };
+        *out = m.sub(residue, shift);
+    }
+}
+
+pub(crate) fn overflow(out: &mut [u64], rows: &[&[u64]], inverses: &[f64]) {
+    for i in 0..out.len() {
+        let sum = rows
+            .iter()
+            .zip(inverses)
+            .fold(0.5, |sum, (row, inverse)| sum + row[i] as f64 * inverse);
+        out[i] = sum as u64;
+    }
+}
+
+pub(crate) fn inner_product(
+    m: &Modulus,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    work: &InnerProduct<'_>,
+) {
+    let n = out0.len();
+    for source in 0..n / 8 {
+        let (block, pattern) = work.destination(source);
+        for lane in 0..8 {
+            let i = 8 * source + lane;
+            let (mut sum0, mut sum1) = (0_u128, 0_u128);
+            for (d, digit) in work.digits.iter().enumerate() {
+                let x = u128::from(digit[i]);
+                sum0 += x * u128::from(work.key[2 * d * n + i]);
+                sum1 += x * u128::from(work.key[(2 * d + 1) * n + i]);
+            }
+            if let Some((row, factor)) = work.extra[0] {
+                sum0 += u128::from(row[i]) * u128::from(factor);
+            }
+            if let Some((row, factor)) = work.extra[1] {
+                sum1 += u128::from(row[i]) * u128::from(factor);
+            }
+            let (word0, word1) = (m.reduce_sum(sum0), m.reduce_sum(sum1));
+            let target = 8 * block + pattern.scatter[lane] as usize;
+            if work.accumulate {
+                out0[target] = m.add(out0[target], word0);
+                out1[target] = m.add(out1[target], word1);
+            } else {
+                out0[target] = word0;
+                out1[target] = word1;
+            }
+        }
+    }
+}
+
+pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+    for i in 0..out0.len() {
+        let (mut sum0, mut sum1) = (0_u128, 0_u128);
+        for (factors, x0, x1) in work.terms {
+            let factor = u128::from(factors[(work.offset + i) >> work.log_run]);
+            sum0 += factor * u128::from(x0[work.offset + i]);
+            sum1 += factor * u128::from(x1[work.offset + i]);
+        }
+        let (word0, word1) = (m.reduce_sum(sum0), m.reduce_sum(sum1));
+        if work.accumulate {
+            out0[i] = m.add(out0[i], word0);
+            out1[i] = m.add(out1[i], word1);
+        } else {
+            out0[i] = word0;
+            out1[i] = word1;
+        }
+    }
+}

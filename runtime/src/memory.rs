@@ -1,0 +1,38 @@
+//! The memory that this machine has and this process used.
+
+use std::fs;
+
+/// Bytes that a new allocation may still take without swapping; `None` where the system does not tell.
+pub fn available() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+}
+
+/// The largest resident set that this process has had (VmHWM), mapped pages included; `None` where the system does
+/// not tell.
+pub fn peak_rss() -> Option<u64> {
+    kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
+}
+
+/// The bytes that a line such as `VmHWM:  1234 kB` states.
+fn kilobytes(text: &str, key: &str) -> Option<u64> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(key))?;
+    rest.trim()
+        .strip_suffix("kB")?
+        .trim()
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_proc_are_read() {
+        let text = "MemTotal:  9 kB\nMemAvailable:   20515 kB\n";
+        assert_eq!(kilobytes(text, "MemAvailable:"), Some(20515 * 1024));
+        assert_eq!(kilobytes(text, "VmHWM:"), None);
+        assert_eq!(kilobytes("VmHWM: x kB", "VmHWM:"), None);
+    }
+}

@@ -1,0 +1,253 @@
+//! How well results agree with the clear ones: decisions, errors, ranges.
+
+use crate::report::error_bits;
+use cipherloom_ir::tensor::{Activation, Module, Op};
+use cipherloom_ir::{NodeId, Range, Tensor, Tensors};
+use std::collections::BTreeMap;
+
+/// How an output becomes a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// The output's name.
+    pub output: String,
+    /// With one element: the threshold, 0.5 after a sigmoid, else 0.
+    pub threshold: f64,
+}
+
+impl Decision {
+    /// The rule for each output of a network, in order.
+    pub fn of(module: &Module) -> Vec<Self> {
+        let rule = |output: &cipherloom_ir::tensor::Output| {
+            let mut node = output.node;
+            while let Some(Op::Reshape) = module.graph.get(node).map(|n| &n.op) {
+                let Some(operand) = module.graph.operands(node).first().copied() else {
+                    break;
+                };
+                node = operand;
+            }
+            let sigmoid = matches!(
+                module.graph.get(node).map(|n| &n.op),
+                Some(Op::Activation(Activation::Sigmoid))
+            );
+            Self {
+                output: output.name.clone(),
+                threshold: if sigmoid { 0.5 } else { 0.0 },
+            }
+        };
+        module.outputs.iter().map(rule).collect()
+    }
+
+    /// The class: the first largest element, or with one element whether it exceeds the threshold.
+    pub fn class(&self, values: &[f64]) -> usize {
+        if let [value] = values {
+            return usize::from(*value > self.threshold);
+        }
+        let mut best = (0, f64::NEG_INFINITY);
+        for (i, value) in values.iter().enumerate() {
+            if *value > best.1 {
+                best = (i, *value);
+            }
+        }
+        best.0
+    }
+
+    /// The class of a sample's results; `None` where the output is missing.
+    pub fn of_sample(&self, outputs: &Tensors) -> Option<usize> {
+        outputs
+            .get(&self.output)
+            .map(|tensor| self.class(tensor.data()))
+    }
+}
+
+/// Sums over samples of results beside the clear ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Comparison {
+    /// Samples.
+    pub samples: usize,
+    /// Samples whose decisions all equal the clear ones.
+    pub agreeing: usize,
+    /// Samples whose first decision equals the label.
+    pub correct: usize,
+    /// The largest absolute error.
+    pub max_abs_error: f64,
+    /// The largest absolute clear output.
+    pub max_abs_clear: f64,
+    /// Elements compared, over all samples.
+    pub elements: usize,
+}
+
+impl Comparison {
+    /// Adds one sample. A missing or wrongly shaped result, or one that is no number, is an infinite error.
+    pub fn add(
+        &mut self,
+        rules: &[Decision],
+        clear: &Tensors,
+        found: &Tensors,
+        label: Option<usize>,
+    ) {
+        self.samples += 1;
+        let agrees = rules
+            .iter()
+            .all(|rule| rule.of_sample(clear) == rule.of_sample(found));
+        self.agreeing += usize::from(agrees);
+        let decision = rules.first().and_then(|rule| rule.of_sample(found));
+        self.correct += usize::from(label.is_some() && decision == label);
+        for (name, tensor) in clear {
+            let other = found.get(name).map(Tensor::data).unwrap_or_default();
+            for (i, expected) in tensor.data().iter().enumerate() {
+                let error = other
+                    .get(i)
+                    .map_or(f64::INFINITY, |value| (value - expected).abs());
+                self.max_abs_error =
+                    self.max_abs_error
+                        .max(if error.is_nan() { f64::INFINITY } else { error });
+                self.max_abs_clear = self.max_abs_clear.max(expected.abs());
+                self.elements += 1;
+            }
+        }
+    }
+
+    /// The share of samples whose decisions equal the clear ones; `None` without samples.
+    pub fn agreement(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.agreeing as f64 / self.samples as f64)
+    }
+
+    /// The share of samples whose first decision equals the label; `None` without samples.
+    pub fn accuracy(&self) -> Option<f64> {
+        (self.samples > 0).then(|| self.correct as f64 / self.samples as f64)
+    }
+
+    /// -log2 of the largest error over the largest clear output; `None` where there is no error.
+    pub fn error_bits(&self) -> Option<f64> {
+        error_bits(self.max_abs_error, self.max_abs_clear)
+    }
+}
+
+/// A value inside the network that left its range.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Excursion {
+    /// The layer.
+    pub layer: String,
+    /// The range that was expected, margin included.
+    pub range: Range,
+    /// The value farthest outside.
+    pub value: f64,
+    /// The samples in which it happened.
+    pub samples: usize,
+    /// The first of them.
+    pub first: usize,
+}
+
+/// Records by node the values that leave their calibrated range times the margin.
+#[derive(Clone, Debug, Default)]
+pub struct RangeWatch {
+    found: BTreeMap<NodeId, Excursion>,
+}
+
+impl RangeWatch {
+    /// Looks at all values of one sample. Inputs are left out: those are refused, not warned of.
+    pub fn add(
+        &mut self,
+        module: &Module,
+        margin: f64,
+        sample: usize,
+        values: &BTreeMap<NodeId, Tensor>,
+    ) {
+        for (id, tensor) in values {
+            let Some(node) = module
+                .graph
+                .get(*id)
+                .filter(|n| !matches!(n.op, Op::Input { .. }))
+            else {
+                continue;
+            };
+            let Some(range) = node.range.map(|r| r.widened(margin)) else {
+                continue;
+            };
+            // A range of one point has no width to widen; rounding alone must not count as leaving it.
+            let slack = 1e-9 * range.max_abs();
+            let outside = |v: f64| (range.lo - v).max(v - range.hi);
+            let farthest = tensor
+                .data()
+                .iter()
+                .copied()
+                .max_by(|a, b| outside(*a).total_cmp(&outside(*b)));
+            let Some(value) = farthest.filter(|v| outside(*v) > slack || v.is_nan()) else {
+                continue;
+            };
+            let entry = self.found.entry(*id).or_insert_with(|| Excursion {
+                layer: node.origin.to_string(),
+                range,
+                value,
+                samples: 0,
+                first: sample,
+            });
+            entry.samples += 1;
+            entry.first = entry.first.min(sample);
+            if outside(value) > outside(entry.value) {
+                entry.value = value;
+            }
+        }
+    }
+
+    /// What was found, by node.
+    pub fn excursions(&self) -> impl Iterator<Item = &Excursion> {
+        self.found.values()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule() -> Decision {
+        Decision {
+            output: "y".into(),
+            threshold: 0.5,
+        }
+    }
+
+    fn result(values: &[f64]) -> Tensors {
+        Tensors::from([("y".to_owned(), Tensor::from_vec(values.to_vec()))])
+    }
+
+    #[test]
+    fn decisions() {
+        assert_eq!(rule().class(&[1.0, 3.0, 3.0]), 1);
+        assert_eq!(rule().class(&[0.4]), 0);
+        assert_eq!(rule().class(&[0.6]), 1);
+        assert_eq!(rule().of_sample(&Tensors::new()), None);
+    }
+
+    #[test]
+    fn sums_over_samples() {
+        let mut sums = Comparison::default();
+        assert_eq!(
+            (sums.accuracy(), sums.agreement(), sums.error_bits()),
+            (None, None, None)
+        );
+        sums.add(
+            &[rule()],
+            &result(&[1.0, -4.0]),
+            &result(&[1.0, -4.0]),
+            Some(0),
+        );
+        assert_eq!(sums.error_bits(), None);
+        sums.add(
+            &[rule()],
+            &result(&[1.0, 1.125]),
+            &result(&[1.25, 1.125]),
+            Some(1),
+        );
+        assert_eq!((sums.agreement(), sums.accuracy()), (Some(0.5), Some(0.5)));
+        assert_eq!(sums.error_bits(), Some(4.0));
+        assert_eq!(sums.elements, 4);
+        sums.add(
+            &[rule()],
+            &result(&[1.0, 2.0]),
+            &result(&[1.0, f64::NAN]),
+            None,
+        );
+        assert_eq!(sums.max_abs_error, f64::INFINITY);
+    }
+}

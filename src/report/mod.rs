@@ -1,0 +1,393 @@
+//! The explain report: what a plan costs and why, layer by layer.
+
+mod html;
+mod text;
+
+pub use html::html;
+pub use text::text;
+
+use cipherloom_ir::container::PlanId;
+use cipherloom_ir::noise::NoiseModel;
+use cipherloom_ir::plan::{Plan, PlanPort, StepOp, Transform};
+use cipherloom_ir::security::log2_product;
+use serde::Serialize;
+
+/// All that `explain` tells of a plan. Levels count the rescales that are left; scales, noise and precision are in
+/// bits (logarithms to base 2).
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Report {
+    /// The model's name.
+    pub name: String,
+    /// What it was compiled from.
+    pub source: String,
+    /// The plan's id, in hexadecimal.
+    pub plan_id: String,
+    /// The scheme's parameters.
+    pub parameters: ParameterReport,
+    /// The security estimate.
+    pub security: SecurityReport,
+    /// Sizes and times.
+    pub cost: CostReport,
+    /// The margin of ranges.
+    pub margin: f64,
+    /// The inputs.
+    pub inputs: Vec<PortReport>,
+    /// The outputs.
+    pub outputs: Vec<PortReport>,
+    /// The steps, grouped by the layer that they come from, in order.
+    pub layers: Vec<LayerReport>,
+}
+
+/// Parameters of RNS-CKKS.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ParameterReport {
+    /// The scheme.
+    pub scheme: &'static str,
+    /// The ring degree's logarithm.
+    pub log_n: u32,
+    /// The number of slots.
+    pub slots: usize,
+    /// The highest level.
+    pub levels: usize,
+    /// Bits of each prime of the chain.
+    pub log_q: Vec<f64>,
+    /// Bits of each special prime.
+    pub log_p: Vec<f64>,
+    /// Primes per key-switching digit.
+    pub digit_size: usize,
+}
+
+/// Where the parameters stand in the security table.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SecurityReport {
+    /// The target, such as `classical 128`.
+    pub target: String,
+    /// The target's bits.
+    pub bits: u32,
+    /// Whether the target is against quantum attacks.
+    pub quantum: bool,
+    /// Bits of the product of all primes, special ones included.
+    pub log_qp: f64,
+    /// The table's limit for it.
+    pub limit: Option<u32>,
+    /// The highest target of the table that these parameters meet, classical and quantum, in bits.
+    pub met: [u32; 2],
+}
+
+/// Sizes in bytes and times in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CostReport {
+    /// Expected seconds of one run on one thread.
+    pub latency_s: f64,
+    /// NTTs of one limb.
+    pub ntts: u64,
+    /// Multiply-accumulates over one limb.
+    pub limb_macs: u64,
+    /// The evaluation keys on disk.
+    pub eval_key_bytes: u64,
+    /// Rotation keys.
+    pub rotation_keys: usize,
+    /// The peak of `run`.
+    pub run_bytes: u64,
+    /// The plan itself, weights included; zero where unknown.
+    pub plan_bytes: u64,
+    /// All inputs of one run as ciphertexts.
+    pub input_bytes: u64,
+    /// All outputs of one run as ciphertexts.
+    pub output_bytes: u64,
+}
+
+/// An input or an output.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PortReport {
+    /// The name.
+    pub name: String,
+    /// The shape of one sample.
+    pub shape: Vec<usize>,
+    /// Ciphertexts.
+    pub ciphertexts: usize,
+    /// The slots of one period.
+    pub period: usize,
+    /// The level at which it is encrypted or arrives.
+    pub level: usize,
+    /// Its scale's bits.
+    pub log_scale: f64,
+    /// The accepted (inputs, margin included) or expected (outputs) range.
+    pub range: [f64; 2],
+    /// Bits of the error's standard deviation.
+    pub noise_bits: Option<f64>,
+    /// Bits of the expected largest error below the range's largest value.
+    pub precision_bits: Option<f64>,
+}
+
+/// Steps of one layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LayerReport {
+    /// The layer, as the model names it.
+    pub layer: String,
+    /// Its steps.
+    pub steps: Vec<StepReport>,
+    /// Rotations in all steps.
+    pub rotations: usize,
+    /// Products of ciphertexts in all steps.
+    pub products: usize,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepReport {
+    /// The operation.
+    pub op: &'static str,
+    /// What there is to say about it.
+    pub detail: String,
+    /// The result's level.
+    pub level: usize,
+    /// The result's scale in bits.
+    pub log_scale: f64,
+    /// Bits of the standard deviation of the result's error.
+    pub noise_bits: Option<f64>,
+    /// The result's range, without margin.
+    pub range: [f64; 2],
+    /// Rotations.
+    pub rotations: usize,
+}
+
+impl Report {
+    /// The report of a plan; `plan_bytes` is the size of its file, or zero.
+    pub fn new(plan: &Plan, id: PlanId, plan_bytes: u64) -> Self {
+        let params = &plan.params;
+        let bits = |primes: &[u64]| primes.iter().map(|p| libm_log2(*p)).collect();
+        let met = |quantum: bool| {
+            let meets = |s: &cipherloom_ir::security::Security| {
+                s.is_quantum() == quantum
+                    && s.max_log_qp(params.log_n)
+                        .is_some_and(|limit| params.log_qp() <= f64::from(limit))
+            };
+            let all = cipherloom_ir::security::Security::ALL;
+            all.iter()
+                .filter(|s| meets(s))
+                .map(|s| s.bits())
+                .max()
+                .unwrap_or(0)
+        };
+        Self {
+            name: plan.name.clone(),
+            source: plan.source.clone(),
+            plan_id: id.to_string(),
+            parameters: ParameterReport {
+                scheme: "RNS-CKKS",
+                log_n: params.log_n,
+                slots: params.slots(),
+                levels: params.max_level(),
+                log_q: bits(&params.q),
+                log_p: bits(&params.p),
+                digit_size: params.digit_size,
+            },
+            security: SecurityReport {
+                target: params.security.to_string(),
+                bits: params.security.bits(),
+                quantum: params.security.is_quantum(),
+                log_qp: params.log_qp(),
+                limit: params.security.max_log_qp(params.log_n),
+                met: [met(false), met(true)],
+            },
+            cost: CostReport {
+                latency_s: plan.estimates.latency_s,
+                ntts: plan.estimates.ntts,
+                limb_macs: plan.estimates.limb_macs,
+                eval_key_bytes: plan.estimates.eval_key_bytes,
+                rotation_keys: plan.keys.rotations.len(),
+                run_bytes: plan.estimates.run_bytes,
+                plan_bytes,
+                input_bytes: plan
+                    .inputs
+                    .iter()
+                    .map(|p| ciphertext_bytes(plan, p, 1))
+                    .sum(),
+                output_bytes: plan
+                    .outputs
+                    .iter()
+                    .map(|p| ciphertext_bytes(plan, p, 2))
+                    .sum(),
+            },
+            margin: plan.margin,
+            inputs: plan
+                .inputs
+                .iter()
+                .map(|p| port(p, NoiseModel::new(params).fresh_secret(p.scale.log2())))
+                .collect(),
+            outputs: plan.outputs.iter().map(|p| port(p, p.noise)).collect(),
+            layers: layers(plan),
+        }
+    }
+}
+
+/// Bytes of a port's ciphertexts with so many ring elements each; a seeded one stores one element.
+fn ciphertext_bytes(plan: &Plan, port: &PlanPort, elements: u64) -> u64 {
+    let bits: u32 = plan
+        .params
+        .q
+        .iter()
+        .take(port.level + 1)
+        .map(|q| 64 - q.leading_zeros())
+        .sum();
+    port.layout.ciphertexts as u64 * elements * u64::from(bits) * plan.params.n() as u64 / 8
+}
+
+fn port(port: &PlanPort, noise: f64) -> PortReport {
+    PortReport {
+        name: port.name.clone(),
+        shape: port.shape.clone(),
+        ciphertexts: port.layout.ciphertexts,
+        period: port.layout.period,
+        level: port.level,
+        log_scale: port.scale.log2(),
+        range: [port.range.lo, port.range.hi],
+        noise_bits: noise_bits(noise),
+        precision_bits: error_bits(
+            expected_maximum(noise, port.layout.len()),
+            port.range.max_abs(),
+        ),
+    }
+}
+
+/// The largest absolute value that is expected of so many independent Gaussian errors of the given variance:
+/// sigma * sqrt(2 ln(count)), and sigma where that is less.
+pub fn expected_maximum(variance: f64, count: usize) -> f64 {
+    variance.sqrt() * (2.0 * (count.max(1) as f64).ln()).sqrt().max(1.0)
+}
+
+/// -log2 of an error over the largest value; `None` where there is no error or no value.
+pub fn error_bits(error: f64, largest: f64) -> Option<f64> {
+    let bits = -(error / largest).log2();
+    (error > 0.0 && largest > 0.0 && bits.is_finite()).then_some(bits)
+}
+
+fn noise_bits(variance: f64) -> Option<f64> {
+    let bits = 0.5 * variance.log2();
+    bits.is_finite().then_some(bits)
+}
+
+fn libm_log2(prime: u64) -> f64 {
+    log2_product([prime])
+}
+
+fn layers(plan: &Plan) -> Vec<LayerReport> {
+    let mut layers: Vec<LayerReport> = Vec::new();
+    for step in &plan.steps {
+        let transform = match &step.op {
+            StepOp::LinearTransform { transform, .. } => plan.transforms.get(*transform as usize),
+            _ => None,
+        };
+        let rotations = transform.map_or(0, rotations);
+        let report = StepReport {
+            op: name(&step.op),
+            detail: transform.map(detail).unwrap_or_default(),
+            level: step.level,
+            log_scale: step.scale.log2(),
+            noise_bits: noise_bits(step.noise),
+            range: [step.range.lo, step.range.hi],
+            rotations,
+        };
+        let product = usize::from(matches!(
+            step.op,
+            StepOp::Mul { .. } | StepOp::Square { .. }
+        ));
+        match layers.last_mut().filter(|layer| layer.layer == step.origin) {
+            Some(layer) => {
+                layer.steps.push(report);
+                layer.rotations += rotations;
+                layer.products += product;
+            }
+            None => layers.push(LayerReport {
+                layer: step.origin.clone(),
+                steps: vec![report],
+                rotations,
+                products: product,
+            }),
+        }
+    }
+    layers
+}
+
+/// Key switches by rotation: baby steps of each operand, giant steps of each result, folds.
+fn rotations(transform: &Transform) -> usize {
+    let count = |index: fn(&cipherloom_ir::plan::Block) -> u32| {
+        transform
+            .blocks
+            .iter()
+            .map(index)
+            .max()
+            .map_or(0, |last| last as usize + 1)
+    };
+    transform.baby_rotations().len() * count(|b| b.col)
+        + (transform.giant_rotations().len() + transform.folds.len()) * count(|b| b.row)
+}
+
+fn detail(transform: &Transform) -> String {
+    let diagonals: usize = transform.blocks.iter().map(|b| b.diagonals.len()).sum();
+    format!(
+        "{}: {diagonals} diagonals of period {}, {} baby and {} giant steps, {} folds, weights at 2^{:.2}",
+        transform.name,
+        transform.period,
+        transform.baby_rotations().len(),
+        transform.giant_rotations().len(),
+        transform.folds.len(),
+        transform.plain_scale.log2()
+    )
+}
+
+/// The name of an operation.
+pub fn name(op: &StepOp) -> &'static str {
+    match op {
+        StepOp::LinearTransform { .. } => "linear transform",
+        StepOp::Mul { .. } => "mul",
+        StepOp::Square { .. } => "square",
+        StepOp::Add { .. } => "add",
+        StepOp::Sub { .. } => "sub",
+        StepOp::AddVector { .. } => "add vector",
+        StepOp::MulVector { .. } => "mul vector",
+        StepOp::MulScalar { .. } => "mul scalar",
+        StepOp::Rescale { .. } => "rescale",
+        StepOp::DropLevel { .. } => "drop level",
+    }
+}
+
+/// A number of bytes for people.
+pub fn human_bytes(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 999.5 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 {
+        format!("{bytes} B")
+    } else {
+        format!("{value:.1} {}", units[unit])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rounded_for_people() {
+        assert_eq!(human_bytes(0), "0 B");
+        assert_eq!(human_bytes(999), "999 B");
+        assert_eq!(human_bytes(1_540), "1.5 kB");
+        assert_eq!(human_bytes(60_000_000), "60.0 MB");
+        assert_eq!(human_bytes(u64::MAX), "18446744.1 TB");
+    }
+
+    #[test]
+    fn no_error_has_no_bits() {
+        assert_eq!(error_bits(0.0, 1.0), None);
+        assert_eq!(error_bits(0.25, 1.0), Some(2.0));
+        assert_eq!(error_bits(f64::NAN, 1.0), None);
+        assert_eq!(expected_maximum(4.0, 1), 2.0);
+        assert!((expected_maximum(1.0, 10) - 2.1459).abs() < 1e-3);
+    }
+}

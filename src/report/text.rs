@@ -1,0 +1,116 @@
+//! The report as text.
+
+use super::{PortReport, Report, human_bytes};
+use std::fmt::Write;
+
+/// The report as text for a terminal; fixed columns stand on the left.
+pub fn text(report: &Report) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = render(report, &mut out);
+    out
+}
+
+fn render(report: &Report, out: &mut String) -> std::fmt::Result {
+    let (p, s, c) = (&report.parameters, &report.security, &report.cost);
+    writeln!(out, "{} · from {}", report.name, report.source)?;
+    writeln!(out, "plan {}", report.plan_id)?;
+    let limit = s.limit.map_or_else(|| "none".into(), |l| l.to_string());
+    writeln!(
+        out,
+        "security    {} bits: log2(QP) = {:.2}, limit {limit} at N = 2^{}; the table also grants {} classical, {} quantum",
+        s.target, s.log_qp, p.log_n, s.met[0], s.met[1]
+    )?;
+    writeln!(
+        out,
+        "parameters  {}, {} slots, {} levels, primes {} and special {} (bits), {} per digit",
+        p.scheme,
+        p.slots,
+        p.levels,
+        list(&p.log_q),
+        list(&p.log_p),
+        p.digit_size
+    )?;
+    writeln!(
+        out,
+        "latency     {:.1} ms expected on one thread ({} NTTs, {} multiply-accumulates of one limb)",
+        1e3 * c.latency_s,
+        c.ntts,
+        c.limb_macs
+    )?;
+    writeln!(
+        out,
+        "sizes       evaluation keys {} ({} rotations), plan {}, inputs {}, outputs {}",
+        human_bytes(c.eval_key_bytes),
+        c.rotation_keys,
+        human_bytes(c.plan_bytes),
+        human_bytes(c.input_bytes),
+        human_bytes(c.output_bytes)
+    )?;
+    writeln!(
+        out,
+        "memory      {} at the peak of a run",
+        human_bytes(c.run_bytes)
+    )?;
+    for port in &report.inputs {
+        line(out, "input", "accepts", port)?;
+    }
+    for port in &report.outputs {
+        line(out, "output", "expects", port)?;
+    }
+    writeln!(
+        out,
+        "\n lvl  scale   noise  rot | range                 | operation"
+    )?;
+    for layer in &report.layers {
+        writeln!(
+            out,
+            "                         |                       | {}",
+            layer.layer
+        )?;
+        for step in &layer.steps {
+            let noise = step
+                .noise_bits
+                .map_or_else(|| "-".into(), |b| format!("{b:.1}"));
+            let range = format!("[{:.4}, {:.4}]", step.range[0], step.range[1]);
+            writeln!(
+                out,
+                " {:>3}  {:>5.2}  {:>6}  {:>3} | {:<21} |   {}{}{}",
+                step.level,
+                step.log_scale,
+                noise,
+                step.rotations,
+                range,
+                step.op,
+                if step.detail.is_empty() { "" } else { " " },
+                step.detail
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn line(out: &mut String, kind: &str, verb: &str, port: &PortReport) -> std::fmt::Result {
+    let precision = port
+        .precision_bits
+        .map_or_else(String::new, |b| format!(", {b:.1} bits of precision"));
+    writeln!(
+        out,
+        "{kind:<11} {:?} {:?} in {} ciphertext(s) of period {}, level {}, scale 2^{:.2}; {verb} [{:.4}, {:.4}]{precision}",
+        port.name,
+        port.shape,
+        port.ciphertexts,
+        port.period,
+        port.level,
+        port.log_scale,
+        port.range[0],
+        port.range[1]
+    )
+}
+
+fn list(bits: &[f64]) -> String {
+    bits.iter()
+        .map(|b| format!("{b:.1}"))
+        .collect::<Vec<_>>()
+        .join(" + ")
+}
