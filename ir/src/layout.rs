@@ -1,5 +1,7 @@
 //! Where the elements of a tensor lie in the slots of one or several ciphertexts.
 
+use crate::value::element_count;
+
 /// A packing: every element of a tensor has one slot within a vector whose length is a power of two (the
 /// *period*) times the number of ciphertexts; each ciphertext's vector is repeated to fill all its slots.
 ///
@@ -67,5 +69,36 @@ impl Layout {
             slots.get(ciphertext)?.get(slot).copied()
         };
         self.positions.iter().map(value).collect()
+    }
+
+    /// What is wrong with the layout, for ciphertexts of so many slots.
+    pub fn faults(&self, slots: usize) -> Vec<String> {
+        let mut faults = Vec::new();
+        if !self.period.is_power_of_two() || self.period > slots {
+            faults.push(format!(
+                "the layout's period {} does not divide {slots} slots",
+                self.period
+            ));
+        }
+        if self.ciphertexts == 0 {
+            faults.push("the layout has no ciphertext".into());
+        }
+        if element_count(&self.shape) != Some(self.positions.len()) || self.positions.is_empty() {
+            faults.push(format!(
+                "the layout has {} positions for shape {:?}",
+                self.positions.len(),
+                self.shape
+            ));
+        }
+        let end = self.period.saturating_mul(self.ciphertexts);
+        if self.positions.iter().any(|p| *p as usize >= end) {
+            faults.push(format!("a position of the layout is not below {end}"));
+        }
+        let mut sorted = self.positions.clone();
+        sorted.sort_unstable();
+        if sorted.windows(2).any(|w| w[0] == w[1]) {
+            faults.push("two elements of the layout have one position".into());
+        }
+        faults
     }
 }

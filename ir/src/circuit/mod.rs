@@ -3,11 +3,13 @@
 //! A value is one ciphertext or several (see [`Layout`]). A value at level l lives modulo q_0 .. q_l.
 //! Scales are exact: [`CircuitOp::Add`] needs operands of equal scale and level.
 
+#[cfg(test)]
+mod test_circuits;
 mod text;
 mod verify;
 
 pub use text::{parse, print};
-pub use verify::{Fault, verify};
+pub use verify::{Fault, verify, verify_structure};
 
 use crate::graph::{Dag, NodeId};
 use crate::layout::Layout;
@@ -15,11 +17,18 @@ use crate::origin::Origin;
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
 use crate::value::{DType, Range, Tensor};
+use std::fmt;
 use std::sync::Arc;
 
 /// A layout of a circuit; printed `#0`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LayoutId(pub u32);
+
+impl fmt::Display for LayoutId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.0)
+    }
+}
 
 /// A matrix of a circuit; printed `@name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,6 +135,34 @@ pub enum CircuitOp {
     },
     /// The same value at the node's lower level; the scale stays.
     DropLevel,
+}
+
+impl CircuitOp {
+    /// The keyword of the text form.
+    pub fn name(&self) -> &'static str {
+        match self {
+            CircuitOp::Input { .. } => "input",
+            CircuitOp::MatVec { .. } => "matvec",
+            CircuitOp::Rescale => "rescale",
+            CircuitOp::AddVector { .. } => "add_vector",
+            CircuitOp::Add => "add",
+            CircuitOp::Sub => "sub",
+            CircuitOp::Mul => "mul",
+            CircuitOp::Square => "square",
+            CircuitOp::MulScalar { .. } => "mul_scalar",
+            CircuitOp::MulVector { .. } => "mul_vector",
+            CircuitOp::DropLevel => "drop_level",
+        }
+    }
+
+    /// The number of operands.
+    pub fn arity(&self) -> usize {
+        match self {
+            CircuitOp::Input { .. } => 0,
+            CircuitOp::Add | CircuitOp::Sub | CircuitOp::Mul => 2,
+            _ => 1,
+        }
+    }
 }
 
 /// One operation and the value that it yields.

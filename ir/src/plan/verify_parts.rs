@@ -1,9 +1,8 @@
 //! Faults of a plan's parts, each on its own.
 
 use super::{KeyRequest, PlanPort, Transform};
-use crate::layout::Layout;
 use crate::params::CkksLiteral;
-use crate::value::{Range, element_count};
+use crate::value::Range;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a vector of this length repeats to fill the slots.
@@ -98,40 +97,9 @@ pub(super) fn transform(t: &Transform, params: &CkksLiteral) -> Vec<String> {
     faults
 }
 
-/// Faults of a layout.
-pub(crate) fn layout(layout: &Layout, slots: usize) -> Vec<String> {
-    let mut faults = Vec::new();
-    if !layout.period.is_power_of_two() || layout.period > slots {
-        faults.push(format!(
-            "the layout's period {} does not divide {slots} slots",
-            layout.period
-        ));
-    }
-    if layout.ciphertexts == 0 {
-        faults.push("the layout has no ciphertext".into());
-    }
-    if element_count(&layout.shape) != Some(layout.positions.len()) || layout.positions.is_empty() {
-        faults.push(format!(
-            "the layout has {} positions for shape {:?}",
-            layout.positions.len(),
-            layout.shape
-        ));
-    }
-    let end = layout.period.saturating_mul(layout.ciphertexts);
-    if layout.positions.iter().any(|p| *p as usize >= end) {
-        faults.push(format!("a position of the layout is not below {end}"));
-    }
-    let mut sorted = layout.positions.clone();
-    sorted.sort_unstable();
-    if sorted.windows(2).any(|w| w[0] == w[1]) {
-        faults.push("two elements of the layout have one position".into());
-    }
-    faults
-}
-
 /// Faults of an input or output.
 pub(super) fn port(port: &PlanPort, params: &CkksLiteral) -> Vec<String> {
-    let mut faults = layout(&port.layout, params.slots());
+    let mut faults = port.layout.faults(params.slots());
     if port.layout.shape != port.shape {
         faults.push(format!(
             "the layout is for shape {:?}, not {:?}",
