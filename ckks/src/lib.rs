@@ -7,7 +7,7 @@
 //! - [`params`]: frozen parameters and their tables; [`poly`]: ring elements; [`plaintext`], [`ciphertext`];
 //! - [`keys`]: switching keys, expanded and seeded; [`xof`]: their public halves from a seed;
 //! - [`evaluator`]: the operations; [`transform`]: linear maps by diagonals; [`encoding`]: slots;
-//! - [`wire`]: files.
+//! - [`wire`], [`set`], [`packing`]: files.
 //!
 //! Every result has the same bits for any number of threads and on every CPU.
 
@@ -20,11 +20,13 @@ pub mod evaluator;
 mod kernel;
 pub mod keys;
 mod ntt;
+pub mod packing;
 mod parallel;
 pub mod params;
 pub mod plaintext;
 pub mod poly;
 mod scratch;
+pub mod set;
 mod switching;
 pub mod transform;
 pub mod wire;
@@ -37,4 +39,5 @@ pub use keys::{EvaluationKeys, KeyStore, SeededEvaluationKeys, SeededSwitchingKe
 pub use params::Parameters;
 pub use plaintext::{Complex64, PeriodicPoly, Plaintext};
 pub use poly::{Domain, Poly};
+pub use set::{CiphertextSet, PortCiphertexts};
 pub use transform::LinearTransform;

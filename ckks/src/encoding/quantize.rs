@@ -37,8 +37,7 @@ impl Coefficients {
         };
         let mut largest = 0.0_f64;
         for x in parts() {
-            // Written so that a value which is no number fails it too.
-            if !(x.abs() <= limit) {
+            if x.is_nan() || x.abs() > limit {
                 return Err(CkksError::TooLarge {
                     log_coefficient: libm::log2(x.abs()),
                     log_modulus: log2_limit + 1.0,
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused() {
-        let one = |re: f64| Coefficients::round(&[Complex64 { re: re, im: 0.0 }], 1.0, 10.0);
+        let one = |re: f64| Coefficients::round(&[Complex64 { re, im: 0.0 }], 1.0, 10.0);
         assert!(one(1023.0).is_ok());
         assert!(matches!(one(1024.0), Err(CkksError::TooLarge { .. })));
         assert!(one(-1025.0).is_err() && one(f64::NAN).is_err() && one(f64::INFINITY).is_err());

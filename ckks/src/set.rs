@@ -1,0 +1,516 @@
+//! The ciphertexts of a model's inputs or outputs, for any number of samples: what a `*.ct` file holds.
+//!
+//! ```text
+//! section 0      protobuf: number of samples; per tensor its name and ciphertexts per run; per tensor, level, scale and form
+//! section 1 ..   one per run: for each tensor in order, for each ciphertext in order, c0 and then either the seed of c1 or c1
+//! ```
+//!
+//! A *run* is what the server executes at once: one sample, or as many as the plan packs.
+
+use crate::ciphertext::{Ciphertext, SeededCiphertext};
+use crate::error::CkksError;
+use crate::packing::{pack_poly, packed_len, unpack_poly};
+use crate::params::Parameters;
+use crate::wire::AnyCiphertext;
+use crate::xof::Seed;
+use cipherloom_ir::Scale;
+use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
+use prost::Message;
+use std::borrow::Cow;
+
+/// What error messages call the file.
+const WHAT: &str = "ciphertext file";
+/// The most tensors, and the most ciphertexts of a tensor, that a file may name.
+const MAX_COUNT: usize = 1 << 16;
+const SEED_BYTES: usize = 32;
+
+/// The ciphertexts of one tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PortCiphertexts {
+    /// The input's or output's name.
+    pub name: String,
+    /// For each run, the ciphertexts in order. All runs hold equally many, of one level, scale and form.
+    pub runs: Vec<Vec<AnyCiphertext>>,
+}
+
+/// The ciphertexts of all inputs or all outputs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CiphertextSet {
+    /// The plan that they are made for.
+    pub plan_id: PlanId,
+    /// The secret key that decrypts them.
+    pub key_id: KeyId,
+    /// How many samples the runs hold; the last run may be filled up.
+    pub samples: usize,
+    /// The tensors.
+    pub ports: Vec<PortCiphertexts>,
+}
+
+impl AnyCiphertext {
+    /// The ciphertext, with its uniform part written out.
+    pub fn expand(&self, params: &Parameters) -> Cow<'_, Ciphertext> {
+        match self {
+            AnyCiphertext::Seeded(seeded) => Cow::Owned(seeded.expand(params)),
+            AnyCiphertext::Full(full) => Cow::Borrowed(full),
+        }
+    }
+
+    /// The level.
+    pub fn level(&self) -> usize {
+        match self {
+            AnyCiphertext::Seeded(seeded) => seeded.level(),
+            AnyCiphertext::Full(full) => full.level(),
+        }
+    }
+
+    /// The exact scale.
+    pub fn scale(&self) -> &Scale {
+        match self {
+            AnyCiphertext::Seeded(seeded) => seeded.scale(),
+            AnyCiphertext::Full(full) => full.scale(),
+        }
+    }
+
+    fn is_seeded(&self) -> bool {
+        matches!(self, AnyCiphertext::Seeded(_))
+    }
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct SetHeader {
+    #[prost(uint64, tag = "1")]
+    samples: u64,
+    #[prost(uint64, tag = "2")]
+    runs: u64,
+    #[prost(message, repeated, tag = "3")]
+    ports: Vec<PortHeader>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PortHeader {
+    #[prost(string, tag = "1")]
+    name: String,
+    /// Ciphertexts per run.
+    #[prost(uint64, tag = "2")]
+    ciphertexts: u64,
+    #[prost(uint32, tag = "3")]
+    level: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    scale_numerator: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    scale_denominator: Vec<u8>,
+    #[prost(bool, tag = "6")]
+    seeded: bool,
+}
+
+fn malformed(reason: impl Into<String>) -> CkksError {
+    CkksError::Malformed {
+        what: WHAT,
+        reason: reason.into(),
+    }
+}
+
+impl CiphertextSet {
+    /// The number of runs.
+    pub fn runs(&self) -> usize {
+        self.ports.first().map_or(0, |port| port.runs.len())
+    }
+
+    /// The bytes of a `*.ct` file.
+    ///
+    /// # Errors
+    /// [`CkksError::Malformed`] where runs differ in number, form, level or scale, and [`CkksError::Shape`] for ciphertexts of
+    /// other parameters.
+    pub fn to_bytes(&self, params: &Parameters) -> Result<Vec<u8>, CkksError> {
+        let runs = self.runs();
+        let header = SetHeader {
+            samples: self.samples as u64,
+            runs: runs as u64,
+            ports: self
+                .ports
+                .iter()
+                .map(|port| port.header(runs))
+                .collect::<Result<_, _>>()?,
+        };
+        let mut sections = vec![header.encode_to_vec()];
+        for run in 0..runs {
+            let mut section = Vec::new();
+            for ciphertext in self
+                .ports
+                .iter()
+                .filter_map(|port| port.runs.get(run))
+                .flatten()
+            {
+                write_ciphertext(params, ciphertext, &mut section)?;
+            }
+            sections.push(section);
+        }
+        let sections: Vec<&[u8]> = sections.iter().map(Vec::as_slice).collect();
+        Ok(container::write(
+            Kind::Ciphertext,
+            self.plan_id,
+            self.key_id,
+            &sections,
+        ))
+    }
+
+    /// Reads a `*.ct` file of the given plan. Nothing is allocated that the file's own length does not cover.
+    ///
+    /// # Errors
+    /// [`CkksError::Container`] for a damaged file or one of another kind or plan, [`CkksError::Malformed`] for content that
+    /// contradicts itself or the parameters. The key's id is left for the caller to compare.
+    pub fn from_bytes(
+        params: &Parameters,
+        plan_id: PlanId,
+        bytes: &[u8],
+    ) -> Result<Self, CkksError> {
+        let file = Container::read(bytes, Kind::Ciphertext)?;
+        file.expect_plan(plan_id)?;
+        let header = SetHeader::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
+        let runs = file.section_count() - 1;
+        if header.runs != runs as u64 {
+            return Err(malformed(
+                "the number of runs is not that of the file's sections",
+            ));
+        }
+        let samples = usize::try_from(header.samples)
+            .ok()
+            .filter(|samples| *samples >= runs);
+        let samples = samples.ok_or_else(|| malformed("there are fewer samples than runs"))?;
+        if header.ports.len() > MAX_COUNT {
+            return Err(malformed("too many tensors"));
+        }
+        let shapes = header
+            .ports
+            .iter()
+            .map(|p| p.check(params))
+            .collect::<Result<Vec<_>, _>>()?;
+        let run_bytes = shapes.iter().try_fold(0_usize, |sum, shape| {
+            sum.checked_add(shape.bytes.checked_mul(shape.ciphertexts)?)
+        });
+        let mut ports: Vec<PortCiphertexts> = header
+            .ports
+            .iter()
+            .map(|p| PortCiphertexts {
+                name: p.name.clone(),
+                runs: vec![],
+            })
+            .collect();
+        for run in 0..runs {
+            let mut rest = file.section(run + 1)?;
+            if run_bytes != Some(rest.len()) {
+                return Err(malformed("a run's length is not that of its ciphertexts"));
+            }
+            for (port, shape) in ports.iter_mut().zip(&shapes) {
+                let mut ciphertexts = Vec::with_capacity(shape.ciphertexts);
+                for _ in 0..shape.ciphertexts {
+                    let (part, tail) = rest
+                        .split_at_checked(shape.bytes)
+                        .ok_or_else(|| malformed("a ciphertext is cut"))?;
+                    rest = tail;
+                    ciphertexts.push(shape.read(params, part)?);
+                }
+                port.runs.push(ciphertexts);
+            }
+        }
+        Ok(Self {
+            plan_id,
+            key_id: file.key_id,
+            samples,
+            ports,
+        })
+    }
+}
+
+impl PortCiphertexts {
+    fn header(&self, runs: usize) -> Result<PortHeader, CkksError> {
+        let first = self.runs.first().and_then(|run| run.first());
+        let first =
+            first.ok_or_else(|| malformed(format!("\"{}\" has no ciphertexts", self.name)))?;
+        let count = self.runs.first().map_or(0, Vec::len);
+        let alike = |c: &AnyCiphertext| {
+            c.level() == first.level()
+                && c.scale() == first.scale()
+                && c.is_seeded() == first.is_seeded()
+        };
+        let uniform = self.runs.len() == runs
+            && self
+                .runs
+                .iter()
+                .all(|run| run.len() == count && run.iter().all(alike));
+        if !uniform {
+            return Err(malformed(format!(
+                "the runs of \"{}\" are not alike",
+                self.name
+            )));
+        }
+        let (scale_numerator, scale_denominator) = first.scale().to_parts();
+        Ok(PortHeader {
+            name: self.name.clone(),
+            ciphertexts: count as u64,
+            level: first.level() as u32,
+            scale_numerator,
+            scale_denominator,
+            seeded: first.is_seeded(),
+        })
+    }
+}
+
+fn write_ciphertext(
+    params: &Parameters,
+    ciphertext: &AnyCiphertext,
+    out: &mut Vec<u8>,
+) -> Result<(), CkksError> {
+    match ciphertext {
+        AnyCiphertext::Seeded(seeded) => {
+            pack_poly(params, seeded.c0(), out)?;
+            out.extend_from_slice(&seeded.seed().0);
+        }
+        AnyCiphertext::Full(full) => {
+            pack_poly(params, full.c0(), out)?;
+            pack_poly(params, full.c1(), out)?;
+        }
+    }
+    Ok(())
+}
+
+/// What all ciphertexts of a tensor share, checked.
+struct Shape {
+    ciphertexts: usize,
+    level: usize,
+    scale: Scale,
+    seeded: bool,
+    /// Bytes of one ring element.
+    element: usize,
+    /// Bytes of one ciphertext.
+    bytes: usize,
+}
+
+impl PortHeader {
+    fn check(&self, params: &Parameters) -> Result<Shape, CkksError> {
+        let refuse = |reason: &str| malformed(format!("\"{}\": {reason}", self.name));
+        let ciphertexts = usize::try_from(self.ciphertexts)
+            .ok()
+            .filter(|count| (1..=MAX_COUNT).contains(count))
+            .ok_or_else(|| refuse("the number of ciphertexts is out of bounds"))?;
+        let level = self.level as usize;
+        params.check_level(level)?;
+        let scale = Scale::from_parts(&self.scale_numerator, &self.scale_denominator)
+            .ok_or_else(|| refuse("the scale is no positive fraction"))?;
+        let element = packed_len(params, level, false).ok_or_else(|| refuse("no such level"))?;
+        let bytes = element + if self.seeded { SEED_BYTES } else { element };
+        Ok(Shape {
+            ciphertexts,
+            level,
+            scale,
+            seeded: self.seeded,
+            element,
+            bytes,
+        })
+    }
+}
+
+impl Shape {
+    fn read(&self, params: &Parameters, bytes: &[u8]) -> Result<AnyCiphertext, CkksError> {
+        let (c0, c1) = bytes
+            .split_at_checked(self.element)
+            .ok_or_else(|| malformed("a ciphertext is cut"))?;
+        let c0 = unpack_poly(params, self.level, false, c0, WHAT)?;
+        let scale = self.scale.clone();
+        if self.seeded {
+            let seed = Seed(*c1.first_chunk().ok_or_else(|| malformed("a seed is cut"))?);
+            return Ok(AnyCiphertext::Seeded(SeededCiphertext::new(
+                c0, seed, scale,
+            )?));
+        }
+        let c1 = unpack_poly(params, self.level, false, c1, WHAT)?;
+        Ok(AnyCiphertext::Full(Ciphertext::new(c0, c1, scale)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poly::{Domain, Poly};
+    use crate::xof::uniform_limb;
+    use cipherloom_ir::params::{CkksLiteral, ntt_primes_near};
+    use cipherloom_ir::security::Security;
+
+    fn params() -> Parameters {
+        let q = ntt_primes_near(5, 29.0, 3, &[]);
+        let p = ntt_primes_near(5, 34.0, 1, &q);
+        let literal = CkksLiteral {
+            log_n: 5,
+            q,
+            p,
+            digit_size: 1,
+            security: Security::Classical128,
+        };
+        Parameters::insecure_for_tests(&literal).unwrap()
+    }
+
+    fn random_poly(params: &Parameters, level: usize, index: u64) -> Poly {
+        let mut poly = Poly::zero(params, level, false, Domain::Ntt);
+        for i in 0..poly.limbs() {
+            let prime = params.prime(level, i).unwrap();
+            uniform_limb(
+                &Seed([1; 32]),
+                "set test",
+                index,
+                i,
+                prime,
+                poly.limb_mut(i),
+            );
+        }
+        poly
+    }
+
+    fn set(params: &Parameters) -> CiphertextSet {
+        let scale = Scale::pow2(28).div_prime(params.q()[1]);
+        let seeded = |i: u8| {
+            let c0 = random_poly(params, 2, u64::from(i));
+            AnyCiphertext::Seeded(SeededCiphertext::new(c0, Seed([i; 32]), scale.clone()).unwrap())
+        };
+        let full = |i: u64| {
+            let (c0, c1) = (random_poly(params, 1, i), random_poly(params, 1, i + 100));
+            AnyCiphertext::Full(Ciphertext::new(c0, c1, Scale::pow2(20)).unwrap())
+        };
+        CiphertextSet {
+            plan_id: PlanId([3; 32]),
+            key_id: KeyId([4; 16]),
+            samples: 3,
+            ports: vec![
+                PortCiphertexts {
+                    name: "x".into(),
+                    runs: vec![vec![seeded(1), seeded(2)], vec![seeded(3), seeded(4)]],
+                },
+                PortCiphertexts {
+                    name: "y".into(),
+                    runs: vec![vec![full(5)], vec![full(6)]],
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn a_set_comes_back() {
+        let params = params();
+        let set = set(&params);
+        let bytes = set.to_bytes(&params).unwrap();
+        let back = CiphertextSet::from_bytes(&params, set.plan_id, &bytes).unwrap();
+        assert_eq!(back, set);
+        // Three limbs of 29 or 30 bits and a seed each; a full one has two elements of two limbs.
+        let residues = 4 * (packed_len(&params, 2, false).unwrap() + 32)
+            + 4 * packed_len(&params, 1, false).unwrap();
+        assert!(bytes.len() < residues + 500);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let params = params();
+        let good = set(&params);
+        let bytes = good.to_bytes(&params).unwrap();
+        let other = CiphertextSet::from_bytes(&params, PlanId([9; 32]), &bytes);
+        assert!(matches!(other, Err(CkksError::Container(_))));
+        for i in (0..bytes.len()).step_by(7) {
+            let mut damaged = bytes.clone();
+            damaged[i] ^= 1;
+            assert!(CiphertextSet::from_bytes(&params, good.plan_id, &damaged).is_err());
+        }
+        let mut uneven = good.clone();
+        uneven.ports[0].runs[1].pop();
+        assert!(matches!(
+            uneven.to_bytes(&params),
+            Err(CkksError::Malformed { .. })
+        ));
+        let mut fewer = good.clone();
+        fewer.ports[1].runs.pop();
+        assert!(fewer.to_bytes(&params).is_err());
+        let mut empty = good;
+        empty.ports[0].runs = vec![];
+        assert!(empty.to_bytes(&params).is_err());
+    }
+
+    /// Files whose checksum fits, made by hand.
+    #[test]
+    fn lying_headers_are_refused() {
+        let params = params();
+        let read = |header: &SetHeader, sections: &[&[u8]]| {
+            let encoded = header.encode_to_vec();
+            let all: Vec<&[u8]> = [&encoded[..]]
+                .into_iter()
+                .chain(sections.iter().copied())
+                .collect();
+            let file =
+                container::write(Kind::Ciphertext, PlanId::default(), KeyId::default(), &all);
+            CiphertextSet::from_bytes(&params, PlanId::default(), &file)
+        };
+        let (numerator, denominator) = Scale::pow2(20).to_parts();
+        let port = PortHeader {
+            name: "x".into(),
+            ciphertexts: 1,
+            level: 0,
+            scale_numerator: numerator,
+            scale_denominator: denominator,
+            seeded: true,
+        };
+        let header = SetHeader {
+            samples: 1,
+            runs: 1,
+            ports: vec![port.clone()],
+        };
+        let len = packed_len(&params, 0, false).unwrap() + SEED_BYTES;
+        let zeros = vec![0; len];
+        assert!(read(&header, &[&zeros]).is_ok());
+        let ones = vec![0xff; len];
+        assert!(read(&header, &[&ones]).is_err(), "residues above the prime");
+        assert!(read(&header, &[&zeros[1..]]).is_err());
+        assert!(read(&header, &[]).is_err());
+        let with = |change: &dyn Fn(&mut PortHeader)| {
+            let mut port = port.clone();
+            change(&mut port);
+            read(
+                &SetHeader {
+                    ports: vec![port],
+                    ..header.clone()
+                },
+                &[&zeros],
+            )
+        };
+        assert!(with(&|p| p.level = 3).is_err());
+        assert!(with(&|p| p.level = u32::MAX).is_err());
+        assert!(with(&|p| p.ciphertexts = 0).is_err());
+        assert!(with(&|p| p.ciphertexts = u64::MAX).is_err());
+        assert!(with(&|p| p.ciphertexts = 1 << 15).is_err());
+        assert!(with(&|p| p.scale_denominator = vec![]).is_err());
+        assert!(with(&|p| p.scale_numerator = vec![1; 1 << 20]).is_err());
+        assert!(with(&|p| p.seeded = false).is_err());
+        assert!(
+            read(
+                &SetHeader {
+                    runs: u64::MAX,
+                    ..header.clone()
+                },
+                &[&zeros]
+            )
+            .is_err()
+        );
+        assert!(
+            read(
+                &SetHeader {
+                    samples: 0,
+                    ..header.clone()
+                },
+                &[&zeros]
+            )
+            .is_err()
+        );
+        let garbage = container::write(
+            Kind::Ciphertext,
+            PlanId::default(),
+            KeyId::default(),
+            &[&[0xff; 9]],
+        );
+        assert!(CiphertextSet::from_bytes(&params, PlanId::default(), &garbage).is_err());
+    }
+}
