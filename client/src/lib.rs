@@ -1,1 +1,26 @@
-//! Placeholder.
+//! The data owner's side: secret and public keys, evaluation keys, encryption and decryption.
+//!
+//! This is the only crate in which a secret key exists. It needs no threads, files or CPU features to be correct; helpers for
+//! files are left out on wasm. Secrets and errors are sampled and used without branches or addresses that depend on
+//! them, and are wiped from memory afterwards. (Encoding a message is floating-point arithmetic, which makes no such promise.)
+
+mod client;
+mod error;
+mod inputs;
+mod keygen;
+mod public;
+mod random;
+mod sampler;
+mod secret;
+pub mod share;
+mod verify;
+
+#[cfg(test)]
+mod tests;
+
+pub use cipherloom_ckks::set::{CiphertextSet, PortCiphertexts};
+pub use client::Client;
+pub use error::ClientError;
+pub use public::{PublicClient, PublicKey};
+pub use secret::SecretKey;
+pub use share::round_for_sharing;
