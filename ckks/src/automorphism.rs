@@ -24,8 +24,6 @@ pub(crate) const IDENTITY_PATTERN: Pattern = Pattern {
 /// The permutation of an automorphism, by source block.
 #[derive(Debug)]
 pub(crate) struct Automorphism {
-    /// The Galois element.
-    galois: usize,
     /// For each source block: `8 * destination + pattern`.
     blocks: Vec<u32>,
     patterns: [Pattern; 8],
@@ -53,16 +51,7 @@ impl Automorphism {
             }
             pattern
         });
-        Self {
-            galois,
-            blocks,
-            patterns,
-        }
-    }
-
-    /// The Galois element.
-    pub(crate) fn galois(&self) -> usize {
-        self.galois
+        Self { blocks, patterns }
     }
 
     /// The destination block and the pattern of a source block.
@@ -110,4 +99,64 @@ pub(crate) fn rotation_element(log_n: u32, steps: u32) -> usize {
 /// The Galois element of the complex conjugation: `-1 mod 2N`.
 pub(crate) fn conjugation_element(log_n: u32) -> usize {
     (2_usize << log_n) - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::poly::{Domain, Poly};
+    use crate::testing::{Rng, random_poly, toy_single};
+
+    #[test]
+    fn permutations_are_the_automorphisms_of_the_coefficient_domain() {
+        for log_n in [4, 5, 9] {
+            let params = toy_single(log_n);
+            let n = params.n();
+            let poly = random_poly(&params, &mut Rng(3), 1, true);
+            let mut coefficients = poly.clone();
+            coefficients.to_coefficients(&params);
+            let elements = [
+                1,
+                3,
+                5,
+                25,
+                2 * n - 1,
+                rotation_element(log_n, 3),
+                conjugation_element(log_n),
+                n + 1,
+            ];
+            for galois in elements {
+                let mut expected = Poly::zero(&params, 1, true, Domain::Coefficient);
+                for i in 0..expected.limbs() {
+                    let prime = params.prime(1, i).unwrap();
+                    for (j, c) in coefficients.limb(i).iter().enumerate() {
+                        let power = j * galois % (2 * n);
+                        expected.limb_mut(i)[power % n] =
+                            if power < n { *c } else { (prime - c) % prime };
+                    }
+                }
+                let mut image = poly.automorphism(galois, &params).unwrap();
+                image.to_coefficients(&params);
+                assert_eq!(image, expected, "N = {n}, galois {galois}");
+                let inverse = invert_odd(galois, 2 * n);
+                let back = poly
+                    .automorphism(galois, &params)
+                    .unwrap()
+                    .automorphism(inverse, &params)
+                    .unwrap();
+                assert_eq!(back, poly);
+            }
+            assert!(poly.automorphism(2, &params).is_err());
+        }
+    }
+
+    #[test]
+    fn rotation_elements_are_powers_of_five() {
+        assert_eq!(rotation_element(4, 0), 1);
+        assert_eq!(rotation_element(4, 3), 125 % 32);
+        assert_eq!(
+            rotation_element(13, 1000),
+            (0..1000).fold(1, |g, _| g * 5 % 16384)
+        );
+    }
 }

@@ -164,3 +164,55 @@ fn own_limb(params: &Parameters, poly: &Poly, index: usize) -> usize {
         index - params.q().len() + poly.level() + 1
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        Rng, centre, integers, primes_of, product, random_poly, toy, toy_double, toy_single,
+        toy_wide,
+    };
+    use num_bigint::BigInt;
+
+    #[test]
+    fn quotients_are_rounded_to_the_nearest_integer() {
+        let five_special = toy(5, &[50.0, 30.0, 50.0], &[49.0, 28.0, 49.5, 33.0, 49.9], 1);
+        for params in [toy_single(4), toy_double(5), toy_wide(6), five_special] {
+            let mut rng = Rng(11);
+            for (divisor, level) in [
+                (Divisor::Special, 0),
+                (Divisor::Special, 2),
+                (Divisor::SpecialAndLast, 1),
+                (Divisor::SpecialAndLast, params.max_level()),
+                (Divisor::Last, 1),
+                (Divisor::Last, 2),
+            ] {
+                let special = divisor != Divisor::Last;
+                let inputs = [0, 1].map(|_| random_poly(&params, &mut rng, level, special));
+                let outputs = divide(&params, &[&inputs[0], &inputs[1]], divisor).unwrap();
+                let last = if divisor == Divisor::Special {
+                    vec![]
+                } else {
+                    vec![params.q()[level]]
+                };
+                let d =
+                    product(&if special { params.p().to_vec() } else { vec![] }) * product(&last);
+                for (input, output) in inputs.iter().zip(&outputs) {
+                    assert_eq!(output.level(), level - last.len());
+                    assert!(!output.has_special());
+                    let q = product(&primes_of(&params, output.level(), false));
+                    for (x, y) in integers(&params, input)
+                        .iter()
+                        .zip(integers(&params, output))
+                    {
+                        // floor((2x + D) / 2D), for any sign.
+                        let remainder: BigInt = centre(x, &d);
+                        assert_eq!(centre(&((x - remainder) / &d), &q), y);
+                    }
+                }
+            }
+            let poly = random_poly(&params, &mut rng, 0, false);
+            assert!(divide(&params, &[&poly], Divisor::Last).is_err());
+        }
+    }
+}

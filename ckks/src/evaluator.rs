@@ -3,6 +3,8 @@
 mod products;
 mod rotations;
 mod sums;
+#[cfg(test)]
+mod tests;
 
 use crate::ciphertext::Ciphertext;
 use crate::error::{CkksError, KeyName};

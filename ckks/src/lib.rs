@@ -28,6 +28,8 @@ pub mod poly;
 mod scratch;
 pub mod set;
 mod switching;
+#[cfg(test)]
+mod testing;
 pub mod transform;
 pub mod wire;
 pub mod xof;

@@ -105,3 +105,74 @@ fn count() {
     #[cfg(test)]
     NTT_COUNT.with(|c| c.set(c.get() + 1));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Rng;
+    use cipherloom_ir::params::ntt_primes_near;
+
+    #[test]
+    fn values_are_at_odd_powers_in_bit_reversed_order_and_products_are_negacyclic() {
+        for (log_n, bits) in [(4, 20.0), (5, 28.0), (7, 34.0), (8, 50.0), (10, 45.0)] {
+            let n = 1_usize << log_n;
+            let p = ntt_primes_near(log_n, bits, 1, &[])[0];
+            let m = Modulus::new(p);
+            let ntt = Ntt::new(n, m).unwrap();
+            let psi = ntt.roots[reverse(1, log_n)].value;
+            assert_eq!(m.pow(psi, n as u64), p - 1);
+            let mut rng = Rng(log_n.into());
+            let mut random = || (0..n).map(|_| rng.below(p)).collect::<Vec<u64>>();
+            let (a, b) = (random(), random());
+            let (mut x, mut y) = (a.clone(), b.clone());
+            ntt.forward(&mut x);
+            ntt.forward(&mut y);
+            for i in [0, 1, n / 2 + 1, n - 1] {
+                let point = m.pow(psi, 2 * reverse(i, log_n) as u64 + 1);
+                let value = a
+                    .iter()
+                    .rev()
+                    .fold(0, |acc, c| m.add(m.mul(acc, point), *c));
+                assert_eq!(x[i], value, "position {i} at N = {n}");
+            }
+            crate::kernel::mul_assign(&m, &mut x, &y);
+            ntt.inverse(&mut x);
+            for k in [0, 1, n / 3, n - 1] {
+                let product = (0..n).fold(0, |acc, i| {
+                    let term = m.mul(a[i], b[(n + k - i) % n]);
+                    if i <= k {
+                        m.add(acc, term)
+                    } else {
+                        m.sub(acc, term)
+                    }
+                });
+                assert_eq!(x[k], product, "coefficient {k} at N = {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn subring_transforms_give_the_distinct_values_of_the_whole_one() {
+        let (log_n, n) = (8, 256);
+        for bits in [26.0, 49.9] {
+            let p = ntt_primes_near(log_n, bits, 1, &[])[0];
+            let ntt = Ntt::new(n, Modulus::new(p)).unwrap();
+            let mut rng = Rng(7);
+            for width in [2, 4, 8, 16, 32, 64, 128, 256] {
+                let mut short: Vec<u64> = (0..width).map(|_| rng.below(p)).collect();
+                let mut long = vec![0; n];
+                short
+                    .iter()
+                    .enumerate()
+                    .for_each(|(j, c)| long[j * n / width] = *c);
+                ntt.forward_subring(&mut short);
+                ntt.forward(&mut long);
+                let repeated: Vec<u64> = short
+                    .iter()
+                    .flat_map(|v| std::iter::repeat_n(*v, n / width))
+                    .collect();
+                assert_eq!(repeated, long, "width {width}");
+            }
+        }
+    }
+}

@@ -220,3 +220,45 @@ pub(crate) fn switch_all(
     });
     pairs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        Rng, centre, integers, primes_of, product, random_poly, toy_double, toy_single, toy_wide,
+    };
+    use num_bigint::BigInt;
+
+    #[test]
+    fn digits_are_the_centred_residues() {
+        for params in [toy_single(4), toy_double(5), toy_wide(6)] {
+            let n = params.n();
+            for level in [0, 1, params.max_level()] {
+                let element = random_poly(&params, &mut Rng(5), level, false);
+                let exact = integers(&params, &element);
+                let decomposition = &decompose(&params, &[&element])[0];
+                for limb in 0..level + 1 + params.p().len() {
+                    let prime = primes_of(&params, level, true)[limb];
+                    let mut space = vec![0; params.digits(level) * n];
+                    let digits: Vec<Vec<u64>> = {
+                        let rows = decomposition.digits_at(&params, limb, &mut space);
+                        rows.iter().map(|r| r.to_vec()).collect()
+                    };
+                    assert_eq!(digits.len(), params.digits(level));
+                    for (d, mut digit) in digits.into_iter().enumerate() {
+                        params.limb(level, limb).ntt.inverse(&mut digit);
+                        let modulus = product(&params.q()[params.digit_range(d, level)]);
+                        for (x, y) in exact.iter().zip(digit) {
+                            let difference: BigInt = centre(x, &modulus) - y;
+                            assert_eq!(
+                                difference % prime,
+                                BigInt::ZERO,
+                                "digit {d}, limb {limb}, level {level}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

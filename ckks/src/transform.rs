@@ -5,6 +5,8 @@
 //! and diagonals of period n are rotated as vectors of all N/2 slots, which is the same.
 
 mod apply;
+#[cfg(test)]
+mod tests;
 
 use crate::encoding::Encoder;
 use crate::error::CkksError;

@@ -158,10 +158,10 @@ impl Modulus {
 
     /// `v mod p` for `v < 2^104`, in constant time.
     pub(crate) fn reduce_wide(&self, v: u128) -> u64 {
+        // high * 2^52 + low: the radix is what the first product keeps of its factor.
         let high = self.mul_montgomery((v >> RADIX_BITS) as u64, self.radix_squared);
-        let low = self.mul_montgomery(v as u64 & MASK, self.radix_squared);
-        // high * 2^52 + low, where both halves are residues now.
-        self.add(self.mul_montgomery(high, self.radix_squared), low)
+        let low = self.mul_montgomery(v as u64 & MASK, self.one);
+        self.add(high, low)
     }
 }
 
