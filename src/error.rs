@@ -39,6 +39,21 @@ pub enum Error {
     /// A plan is refused.
     #[error(transparent)]
     Plan(#[from] cipherloom_ir::plan::PlanError),
+    /// A model cannot be imported.
+    #[error(transparent)]
+    Import(#[from] cipherloom_compiler::onnx::ImportError),
+    /// The client refuses.
+    #[error(transparent)]
+    Client(#[from] cipherloom_client::ClientError),
+    /// The server refuses.
+    #[error(transparent)]
+    Server(#[from] cipherloom_runtime::ServerError),
+    /// The scheme refuses.
+    #[error(transparent)]
+    Scheme(#[from] cipherloom_ckks::CkksError),
+    /// Parameters are refused.
+    #[error(transparent)]
+    Parameters(#[from] cipherloom_ir::params::ParameterError),
     /// More memory is needed than there is.
     #[error("{what} needs {needed} bytes of memory; this machine has {available} left")]
     Memory {

@@ -2,4 +2,11 @@
 //!
 //! This crate knows plans and the scheme. It cannot name a secret key: that type exists in the client's crate alone.
 
+mod constants;
+mod error;
+mod executor;
 pub mod memory;
+mod server;
+
+pub use error::ServerError;
+pub use server::{Server, ServerPlan};

@@ -6,4 +6,4 @@ pub mod npz;
 mod samples;
 
 pub use error::DataError;
-pub use samples::{PortSpec, read_labels, read_samples, write_results};
+pub use samples::{PortSpec, read_inputs, read_labels, split, write_outputs};

@@ -79,18 +79,15 @@ impl PortSpec {
     }
 }
 
-/// Reads samples for the given inputs out of the bytes of a `.npy` or `.npz` file.
+/// Reads the given inputs out of the bytes of a `.npy` or `.npz` file, stacked as the file has them.
 ///
 /// Headers are checked before elements are read. With `limits`, values beyond a port's range are refused.
-pub fn read_samples(
-    bytes: &[u8],
-    ports: &[PortSpec],
-    limits: bool,
-) -> Result<Vec<Tensors>, DataError> {
+pub fn read_inputs(bytes: &[u8], ports: &[PortSpec], limits: bool) -> Result<Tensors, DataError> {
     let mut arrays = Arrays::open(bytes, "array")?;
     let names = arrays.names();
-    let mut samples: Vec<Tensors> = Vec::new();
-    for (position, port) in ports.iter().enumerate() {
+    let mut inputs = Tensors::new();
+    let mut counted: Option<(&str, usize)> = None;
+    for port in ports {
         let name = match (names.as_slice(), ports.len()) {
             ([only], 1) => only,
             _ => &port.name,
@@ -100,36 +97,51 @@ pub fn read_samples(
             found: names.clone(),
         };
         let header = arrays.header(name).ok_or_else(missing)??;
-        let shape_fault = || DataError::Shape {
-            input: port.name.clone(),
-            found: header.shape.clone(),
-            expected: port.accepted(),
-        };
-        let count = port.samples(&header.shape).ok_or_else(shape_fault)?;
+        let count = port
+            .samples(&header.shape)
+            .ok_or_else(|| DataError::Shape {
+                input: port.name.clone(),
+                found: header.shape.clone(),
+                expected: port.accepted(),
+            })?;
         if count == 0 {
             return Err(DataError::Empty {
                 input: port.name.clone(),
             });
         }
-        if position > 0 && count != samples.len() {
+        let (other, expected) = *counted.get_or_insert((&port.name, count));
+        if count != expected {
+            let (input, other) = (port.name.clone(), other.to_owned());
             return Err(DataError::Samples {
-                input: port.name.clone(),
+                input,
                 found: count,
-                other: ports[0].name.clone(),
-                expected: samples.len(),
+                other,
+                expected,
             });
         }
         let array = arrays.read(name)?;
         check_values(port, &array, limits)?;
+        inputs.insert(port.name.clone(), array);
+    }
+    Ok(inputs)
+}
+
+/// The samples of stacked tensors, one by one; `None` where a tensor is missing or has another shape.
+pub fn split(stacked: &Tensors, ports: &[PortSpec]) -> Option<Vec<Tensors>> {
+    let mut samples: Vec<Tensors> = Vec::new();
+    for port in ports {
+        let array = stacked.get(&port.name)?;
+        let count = port.samples(array.shape())?;
         samples.resize(count, Tensors::new());
-        let size = (array.len() / count).max(1);
+        let size = (array.len() / count.max(1)).max(1);
         for (sample, values) in samples.iter_mut().zip(array.data().chunks(size)) {
-            let tensor =
-                Tensor::new(port.shape.clone(), values.to_vec()).ok_or_else(shape_fault)?;
-            sample.insert(port.name.clone(), tensor);
+            sample.insert(
+                port.name.clone(),
+                Tensor::new(port.shape.clone(), values.to_vec())?,
+            );
         }
     }
-    Ok(samples)
+    Some(samples)
 }
 
 /// Refuses NaN, infinities and, with `limits`, values beyond the port's range.
@@ -203,42 +215,26 @@ pub fn read_labels(bytes: &[u8], samples: usize) -> Result<Vec<usize>, DataError
     array.data().iter().enumerate().map(label).collect()
 }
 
-/// The bytes of a file that holds the results of all samples: `.npy` if `single_array`, else `.npz`.
-///
-/// Results are stacked along axis 0, or along a new one where the model has no sample axis and there are several.
+/// The bytes of a file that holds results: `.npy` if `single_array`, else `.npz`, in the types that the ports declare.
 /// `None` where a result is missing, or a `.npy` file is asked for and there are several outputs.
-pub fn write_results(
-    results: &[Tensors],
+pub fn write_outputs(
+    outputs: &Tensors,
     ports: &[PortSpec],
     single_array: bool,
 ) -> Option<std::io::Result<Vec<u8>>> {
-    let mut stacked = Vec::new();
+    let array = |port: &'_ PortSpec| Some((outputs.get(&port.name)?, port.dtype == DType::F32));
+    if single_array {
+        let [only] = ports else { return None };
+        let (tensor, single) = array(only)?;
+        let mut bytes = Vec::new();
+        return Some(npy::write(tensor, single, &mut bytes).map(|()| bytes));
+    }
+    let mut arrays = Vec::with_capacity(ports.len());
     for port in ports {
-        let mut values = Vec::new();
-        for result in results {
-            values.extend_from_slice(result.get(&port.name)?.data());
-        }
-        let mut shape = port.shape.clone();
-        match shape.first_mut() {
-            Some(first) if port.batched => *first *= results.len(),
-            _ if results.len() > 1 => shape.insert(0, results.len()),
-            _ => {}
-        }
-        stacked.push(Tensor::new(shape, values)?);
+        let (tensor, single) = array(port)?;
+        arrays.push((port.name.as_str(), tensor, single));
     }
-    let arrays: Vec<_> = ports
-        .iter()
-        .zip(&stacked)
-        .map(|(p, t)| (p.name.as_str(), t, p.dtype == DType::F32))
-        .collect();
-    if !single_array {
-        return Some(npz::write(&arrays, false));
-    }
-    let [(_, tensor, single)] = arrays.as_slice() else {
-        return None;
-    };
-    let mut bytes = Vec::new();
-    Some(npy::write(tensor, *single, &mut bytes).map(|()| bytes))
+    Some(npz::write(&arrays, false))
 }
 
 #[cfg(test)]
@@ -259,6 +255,14 @@ mod tests {
     fn array(shape: &[usize]) -> Tensor {
         let count = shape.iter().product::<usize>();
         Tensor::new(shape.into(), (0..count).map(|i| i as f64 % 10.0).collect()).unwrap()
+    }
+
+    fn read_samples(
+        bytes: &[u8],
+        ports: &[PortSpec],
+        limits: bool,
+    ) -> Result<Vec<Tensors>, DataError> {
+        Ok(split(&read_inputs(bytes, ports, limits)?, ports).unwrap())
     }
 
     fn file(arrays: &[(&str, &Tensor)]) -> Vec<u8> {
@@ -343,20 +347,23 @@ mod tests {
     }
 
     #[test]
-    fn results_are_stacked_and_labels_are_whole() {
-        let results: Vec<Tensors> = (0..2)
-            .map(|i| {
-                Tensors::from([(
-                    "y".to_owned(),
-                    Tensor::filled(vec![1, 3], f64::from(i)).unwrap(),
-                )])
-            })
-            .collect();
-        let bytes = write_results(&results, &[port("y", &[1, 3], true)], true)
+    fn results_are_written_and_labels_are_whole() {
+        let outputs = Tensors::from([("y".to_owned(), array(&[2, 3]))]);
+        let bytes = write_outputs(&outputs, &[port("y", &[1, 3], true)], true)
             .unwrap()
             .unwrap();
-        let mut arrays = Arrays::open(&bytes, "y").unwrap();
-        assert_eq!(arrays.read("y").unwrap().shape(), [2, 3]);
+        assert_eq!(
+            Arrays::open(&bytes, "y").unwrap().read("y").unwrap(),
+            outputs["y"]
+        );
+        let bytes = write_outputs(&outputs, &[port("y", &[1, 3], true)], false)
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            Arrays::open(&bytes, "x").unwrap().read("y").unwrap(),
+            outputs["y"]
+        );
+        assert!(write_outputs(&outputs, &[port("z", &[1, 3], true)], false).is_none());
         let labels = file(&[("l", &array(&[4]))]);
         assert_eq!(read_labels(&labels, 4).unwrap(), [0, 1, 2, 3]);
         assert!(read_labels(&labels, 5).is_err());

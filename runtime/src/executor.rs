@@ -1,0 +1,177 @@
+//! Executes a plan's steps on registers. A register lives from the step that writes it to the last that reads it.
+
+use crate::ServerError;
+use crate::constants::Constants;
+use cipherloom_ckks::{Ciphertext, CkksError, Evaluator, KeyStore};
+use cipherloom_ir::plan::{Plan, Register, Step, StepOp};
+use std::collections::BTreeMap;
+
+/// What one execution reads; it holds no state of its own.
+pub(crate) struct Executor<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) evaluator: &'a Evaluator,
+    pub(crate) constants: &'a Constants,
+    pub(crate) keys: &'a dyn KeyStore,
+}
+
+/// The live values.
+type Registers = BTreeMap<Register, Ciphertext>;
+
+impl Executor<'_> {
+    /// Executes all steps on the inputs' ciphertexts, one vector per input port, and returns one per output port.
+    /// `done` is told the number of steps after each one.
+    pub(crate) fn run(
+        &self,
+        inputs: Vec<Vec<Ciphertext>>,
+        done: &mut dyn FnMut(usize),
+    ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
+        let mut registers = Registers::new();
+        for (port, ciphertexts) in self.plan.inputs.iter().zip(inputs) {
+            registers.extend(port.registers.iter().copied().zip(ciphertexts));
+        }
+        for (position, step) in self.plan.steps.iter().enumerate() {
+            let fault = |source| ServerError::Step {
+                step: position,
+                origin: step.origin.clone(),
+                source,
+            };
+            for (register, value) in self.step(position, step, &registers)? {
+                if value.level() != step.level {
+                    return Err(fault(CkksError::LevelMismatch {
+                        left: value.level(),
+                        right: step.level,
+                    }));
+                }
+                if *value.scale() != step.scale {
+                    let (left_bits, right_bits) = (value.scale().log2(), step.scale.log2());
+                    return Err(fault(CkksError::ScaleMismatch {
+                        left_bits,
+                        right_bits,
+                    }));
+                }
+                registers.insert(register, value);
+            }
+            for register in &step.free {
+                registers.remove(register);
+            }
+            done(position + 1);
+        }
+        let output = |register: &Register| Ok(value(&registers, *register)?.clone());
+        self.plan
+            .outputs
+            .iter()
+            .map(|port| port.registers.iter().map(output).collect())
+            .collect()
+    }
+
+    /// The values that a step writes.
+    fn step(
+        &self,
+        position: usize,
+        step: &Step,
+        registers: &Registers,
+    ) -> Result<Vec<(Register, Ciphertext)>, ServerError> {
+        let fault = |source| ServerError::Step {
+            step: position,
+            origin: step.origin.clone(),
+            source,
+        };
+        let get = |register: &Register| value(registers, *register);
+        let (eval, keys) = (self.evaluator, self.keys);
+        let vector = |nth: usize| {
+            let missing = || ServerError::Malformed(format!("step {position} lacks a constant"));
+            let found = self
+                .constants
+                .vector(eval.params(), position, nth)
+                .ok_or_else(missing)?;
+            found.map_err(fault)
+        };
+        let (dst, result) = match &step.op {
+            StepOp::LinearTransform {
+                transform,
+                src,
+                dst,
+                rescale,
+                bias,
+            } => {
+                let missing =
+                    || ServerError::Malformed(format!("there is no transform {transform}"));
+                let transform = self.constants.transform(*transform).ok_or_else(missing)?;
+                let operands = src.iter().map(get).collect::<Result<Vec<_>, _>>()?;
+                let mut results = eval
+                    .linear_transform(transform, &operands, keys, *rescale)
+                    .map_err(fault)?;
+                if results.len() != dst.len() || (!bias.is_empty() && bias.len() != dst.len()) {
+                    let reason =
+                        format!("step {position} names another number of results than there are");
+                    return Err(ServerError::Malformed(reason));
+                }
+                for (nth, result) in results.iter_mut().enumerate().take(bias.len()) {
+                    *result = eval.add_plain(result, &vector(nth)?).map_err(fault)?;
+                }
+                return Ok(dst.iter().copied().zip(results).collect());
+            }
+            StepOp::Mul {
+                dst,
+                a,
+                b,
+                rescale: true,
+            } => (dst, eval.mul_rescaled(get(a)?, get(b)?, keys)),
+            StepOp::Mul {
+                dst,
+                a,
+                b,
+                rescale: false,
+            } => (dst, eval.mul(get(a)?, get(b)?, keys)),
+            StepOp::Square {
+                dst,
+                a,
+                rescale: true,
+            } => (dst, eval.square_rescaled(get(a)?, keys)),
+            StepOp::Square {
+                dst,
+                a,
+                rescale: false,
+            } => (dst, eval.square(get(a)?, keys)),
+            StepOp::Add { dst, a, b } => (dst, eval.add(get(a)?, get(b)?)),
+            StepOp::Sub { dst, a, b } => (dst, eval.sub(get(a)?, get(b)?)),
+            StepOp::AddVector { dst, a, .. } => (dst, eval.add_plain(get(a)?, &vector(0)?)),
+            StepOp::MulVector {
+                dst, a, rescale, ..
+            } => {
+                let product = eval.mul_plain(get(a)?, &vector(0)?);
+                (dst, rescaled(eval, product, *rescale))
+            }
+            StepOp::MulScalar {
+                dst,
+                a,
+                value,
+                plain_scale,
+                rescale,
+            } => {
+                let product = eval.mul_scalar(get(a)?, *value, plain_scale);
+                (dst, rescaled(eval, product, *rescale))
+            }
+            StepOp::Rescale { dst, a } => (dst, eval.rescale(get(a)?)),
+            StepOp::DropLevel { dst, a, level } => (dst, eval.drop_level(get(a)?, *level)),
+        };
+        Ok(vec![(*dst, result.map_err(fault)?)])
+    }
+}
+
+fn rescaled(
+    eval: &Evaluator,
+    product: Result<Ciphertext, CkksError>,
+    rescale: bool,
+) -> Result<Ciphertext, CkksError> {
+    if rescale {
+        eval.rescale(&product?)
+    } else {
+        product
+    }
+}
+
+fn value(registers: &Registers, register: Register) -> Result<&Ciphertext, ServerError> {
+    let empty = || ServerError::Malformed(format!("register {register} is read while it is empty"));
+    registers.get(&register).ok_or_else(empty)
+}

@@ -1,0 +1,315 @@
+//! The server: a plan, its expanded constants and a client's evaluation keys.
+
+use crate::ServerError;
+use crate::constants::Constants;
+use crate::executor::Executor;
+use crate::memory;
+use cipherloom_ckks::set::{CiphertextSet, PortCiphertexts};
+use cipherloom_ckks::wire::{self, AnyCiphertext};
+use cipherloom_ckks::{Ciphertext, Evaluator, KeyName, KeyStore, Parameters, SeededEvaluationKeys};
+use cipherloom_ir::container::{KeyId, PlanId};
+use cipherloom_ir::plan::{self, ClientPlan, KeyRequest, Plan, PlanPort};
+use std::sync::Arc;
+
+/// A verified plan and its id; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct ServerPlan {
+    plan: Arc<Plan>,
+    id: PlanId,
+}
+
+impl ServerPlan {
+    /// Reads and verifies the bytes of `server.plan`.
+    ///
+    /// # Errors
+    /// [`ServerError::Plan`] for a file that is damaged, of another kind or version, or malformed.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ServerError> {
+        let (plan, id) = plan::plan_from_bytes(bytes)?;
+        Ok(Self {
+            plan: Arc::new(plan),
+            id,
+        })
+    }
+
+    /// A plan in memory; its id is computed.
+    pub fn new(plan: Plan) -> Self {
+        let (_, id) = plan::plan_to_bytes(&plan);
+        Self {
+            plan: Arc::new(plan),
+            id,
+        }
+    }
+
+    /// The bytes of `server.plan`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        plan::plan_to_bytes(&self.plan).0
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its id.
+    pub fn id(&self) -> PlanId {
+        self.id
+    }
+
+    /// What a client needs of it.
+    pub fn client_plan(&self) -> ClientPlan {
+        ClientPlan {
+            plan_id: self.id,
+            name: self.plan.name.clone(),
+            params: self.plan.params.clone(),
+            inputs: self.plan.inputs.clone(),
+            outputs: self.plan.outputs.clone(),
+            keys: self.plan.keys.clone(),
+        }
+    }
+}
+
+/// Executes a plan on ciphertexts of one key.
+pub struct Server {
+    plan: ServerPlan,
+    evaluator: Evaluator,
+    constants: Constants,
+    keys: Box<dyn KeyStore + Send>,
+    key_id: KeyId,
+}
+
+impl Server {
+    /// Checks plan and keys, and expands the constants and keys on all threads of the current pool.
+    ///
+    /// # Errors
+    /// Parameters below the plan's security target, a malformed plan, a missing key, or too little memory.
+    pub fn new(plan: ServerPlan, keys: SeededEvaluationKeys) -> Result<Self, ServerError> {
+        let params = Parameters::new(&plan.plan().params)?;
+        let needed = memory::predicted(plan.plan());
+        if let Some(available) = memory::available().filter(|available| needed > *available) {
+            return Err(ServerError::Memory { needed, available });
+        }
+        check_keys(&plan.plan().keys, &keys)?;
+        let constants = Constants::new(plan.plan(), &params)?;
+        let key_id = keys.key_id;
+        let keys = Box::new(keys.expand(&params));
+        Ok(Self {
+            plan,
+            evaluator: Evaluator::new(&params),
+            constants,
+            keys,
+            key_id,
+        })
+    }
+
+    /// [`Self::new`] with the bytes of `eval.key`.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and a key file that is damaged or belongs to another plan.
+    pub fn with_key_bytes(plan: ServerPlan, keys: &[u8]) -> Result<Self, ServerError> {
+        let params = Parameters::new(&plan.plan().params)?;
+        let keys = wire::keys_from_bytes(&params, plan.id(), keys)?;
+        Self::new(plan, keys)
+    }
+
+    /// The plan.
+    pub fn plan(&self) -> &ServerPlan {
+        &self.plan
+    }
+
+    /// Reads the bytes of a ciphertext file of this server's plan and key.
+    ///
+    /// # Errors
+    /// A file that is damaged, malformed, or of another plan or key.
+    pub fn read(&self, bytes: &[u8]) -> Result<CiphertextSet, ServerError> {
+        let set = CiphertextSet::from_bytes(self.evaluator.params(), self.plan.id, bytes)?;
+        self.check_owner(&set)?;
+        Ok(set)
+    }
+
+    /// The bytes of a ciphertext file.
+    ///
+    /// # Errors
+    /// Ciphertexts that are not alike; those that [`Self::run`] returns always are.
+    pub fn write(&self, set: &CiphertextSet) -> Result<Vec<u8>, ServerError> {
+        Ok(set.to_bytes(self.evaluator.params())?)
+    }
+
+    /// Executes the plan on all samples.
+    ///
+    /// # Errors
+    /// Ciphertexts of another plan or key, or that do not fit the plan's inputs.
+    pub fn run(&self, inputs: &CiphertextSet) -> Result<CiphertextSet, ServerError> {
+        self.run_with(inputs, &mut |_, _| ())
+    }
+
+    /// [`Self::run`]; `progress` is told how many steps are done, out of how many.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_with(
+        &self,
+        inputs: &CiphertextSet,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<CiphertextSet, ServerError> {
+        self.check_owner(inputs)?;
+        let plan = self.plan.plan();
+        let (runs, steps) = (inputs.runs(), plan.steps.len());
+        let executor = Executor {
+            plan,
+            evaluator: &self.evaluator,
+            constants: &self.constants,
+            keys: &*self.keys,
+        };
+        let mut ports: Vec<PortCiphertexts> = plan
+            .outputs
+            .iter()
+            .map(|port| PortCiphertexts {
+                name: port.name.clone(),
+                runs: Vec::with_capacity(runs),
+            })
+            .collect();
+        // Every run is checked before the first one is executed.
+        let matched = self.match_inputs(inputs)?;
+        for run in 0..runs {
+            let operands = matched
+                .iter()
+                .map(|(port, given)| {
+                    self.operands(port, given.runs.get(run).map_or(&[], Vec::as_slice))
+                })
+                .collect::<Result<Vec<_>, _>>()?;
+            let results = executor.run(operands, &mut |done| {
+                progress(run * steps + done, runs * steps)
+            })?;
+            for (port, result) in ports.iter_mut().zip(results) {
+                port.runs
+                    .push(result.into_iter().map(AnyCiphertext::Full).collect());
+            }
+        }
+        Ok(CiphertextSet {
+            plan_id: self.plan.id,
+            key_id: self.key_id,
+            samples: inputs.samples,
+            ports,
+        })
+    }
+
+    fn check_owner(&self, set: &CiphertextSet) -> Result<(), ServerError> {
+        if set.plan_id != self.plan.id {
+            return Err(ServerError::OtherPlan {
+                found: set.plan_id,
+                expected: self.plan.id,
+            });
+        }
+        if set.key_id != self.key_id {
+            return Err(ServerError::OtherKey {
+                found: set.key_id,
+                expected: self.key_id,
+            });
+        }
+        Ok(())
+    }
+
+    /// The ciphertexts of each of the plan's inputs, by name, once all of them are seen to fit.
+    fn match_inputs<'a>(
+        &'a self,
+        set: &'a CiphertextSet,
+    ) -> Result<Vec<(&'a PlanPort, &'a PortCiphertexts)>, ServerError> {
+        let ports = &self.plan.plan().inputs;
+        if let Some(extra) = set
+            .ports
+            .iter()
+            .find(|given| ports.iter().all(|p| p.name != given.name))
+        {
+            return Err(refuse(&extra.name, "the plan has no such input".into()));
+        }
+        let mut matched = Vec::with_capacity(ports.len());
+        for port in ports {
+            let given = set.ports.iter().find(|given| given.name == port.name);
+            let given =
+                given.ok_or_else(|| refuse(&port.name, "there are no ciphertexts of it".into()))?;
+            if given.runs.len() != set.runs() {
+                return Err(refuse(
+                    &port.name,
+                    "inputs hold different numbers of runs".into(),
+                ));
+            }
+            for ciphertexts in &given.runs {
+                check_operands(port, ciphertexts)?;
+            }
+            matched.push((port, given));
+        }
+        Ok(matched)
+    }
+
+    fn operands(
+        &self,
+        port: &PlanPort,
+        given: &[AnyCiphertext],
+    ) -> Result<Vec<Ciphertext>, ServerError> {
+        check_operands(port, given)?;
+        Ok(given
+            .iter()
+            .map(|c| c.expand(self.evaluator.params()).into_owned())
+            .collect())
+    }
+}
+
+/// The ciphertexts of one run must be as many as the plan says, of its level and scale.
+fn check_operands(port: &PlanPort, given: &[AnyCiphertext]) -> Result<(), ServerError> {
+    if given.len() != port.registers.len() {
+        let reason = format!(
+            "{} ciphertexts instead of {}",
+            given.len(),
+            port.registers.len()
+        );
+        return Err(refuse(&port.name, reason));
+    }
+    for ciphertext in given {
+        if ciphertext.level() != port.level {
+            let reason = format!("level {} instead of {}", ciphertext.level(), port.level);
+            return Err(refuse(&port.name, reason));
+        }
+        if *ciphertext.scale() != port.scale {
+            let (found, expected) = (ciphertext.scale().log2(), port.scale.log2());
+            return Err(refuse(
+                &port.name,
+                format!("scale 2^{found:.6} instead of 2^{expected:.6}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn refuse(name: &str, reason: String) -> ServerError {
+    ServerError::Input {
+        name: name.into(),
+        reason,
+    }
+}
+
+/// Every key that the plan asks for must be there, up to the level at which it is used.
+fn check_keys(request: &KeyRequest, keys: &SeededEvaluationKeys) -> Result<(), ServerError> {
+    let check = |name: KeyName, level: u32, found: Option<usize>| match found {
+        Some(found) if found >= level as usize => Ok(()),
+        _ => Err(ServerError::MissingKey { name, level }),
+    };
+    if let Some(level) = request.relinearization {
+        check(
+            KeyName::Relinearization,
+            level,
+            keys.relinearization.as_ref().map(|k| k.level()),
+        )?;
+    }
+    if let Some(level) = request.conjugation {
+        check(
+            KeyName::Conjugation,
+            level,
+            keys.conjugation.as_ref().map(|k| k.level()),
+        )?;
+    }
+    for rotation in &request.rotations {
+        let found = keys.rotations.get(&rotation.steps).map(|k| k.level());
+        check(KeyName::Rotation(rotation.steps), rotation.level, found)?;
+    }
+    Ok(())
+}

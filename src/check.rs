@@ -1,0 +1,300 @@
+//! The same samples in clear, simulated with noise, and encrypted.
+
+use crate::metrics::{Comparison, Decision, Excursion, RangeWatch};
+use crate::report::{error_bits, expected_maximum};
+use crate::{Client, Error, Server, ServerPlan, Tensors};
+use cipherloom_ir::plan::{Plan, simulate};
+use cipherloom_ir::tensor::{EvalError, eval_all};
+use rayon::prelude::*;
+use serde::Serialize;
+use std::time::Instant;
+
+/// The seed of the simulation's noise; sample `i` takes this plus `i`.
+const SEED: u64 = 0x636c_6f6f_6d00;
+
+/// The object that `check --json` prints. What does not apply is null.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct CheckReport {
+    /// Samples in clear and simulated.
+    pub samples: usize,
+    /// The imported network in double precision.
+    pub clear: ClearReport,
+    /// The plan's steps on clear values, with noise of the predicted size.
+    pub simulated: SimulatedReport,
+    /// The first samples, encrypted.
+    pub encrypted: EncryptedReport,
+}
+
+/// Results of the clear network.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ClearReport {
+    /// The share of samples that match their labels.
+    pub accuracy: Option<f64>,
+}
+
+/// Results of the simulation.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SimulatedReport {
+    /// The share of samples that match their labels.
+    pub accuracy: Option<f64>,
+    /// The share of samples that are classified as in clear.
+    pub agreement: Option<f64>,
+    /// The largest absolute error.
+    pub max_abs_error: Option<f64>,
+    /// -log2 of it over the largest absolute clear output.
+    pub error_bits: Option<f64>,
+}
+
+/// Results under encryption.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EncryptedReport {
+    /// The samples that were encrypted.
+    pub samples: usize,
+    /// The share of them that match their labels.
+    pub accuracy: Option<f64>,
+    /// The share of them that are classified as in clear.
+    pub agreement: Option<f64>,
+    /// The largest absolute error.
+    pub max_abs_error: Option<f64>,
+    /// -log2 of it over the largest absolute clear output of these samples.
+    pub error_bits: Option<f64>,
+    /// The same without approximation error: against the network with its polynomials.
+    pub noise_bits: Option<f64>,
+    /// What the plan predicts of `error_bits` for these samples.
+    pub predicted_error_bits: Option<f64>,
+    /// Seconds of one evaluation, with plan and keys loaded and expanded.
+    pub latency_s: Option<Latency>,
+    /// The process's high-water mark in bytes.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// Seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Latency {
+    /// The median; of an even number, the mean of the middle two.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+}
+
+/// One encrypted sample.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EncryptedSample {
+    /// The class in clear.
+    pub clear: Option<usize>,
+    /// The class under encryption.
+    pub encrypted: Option<usize>,
+    /// The label.
+    pub label: Option<usize>,
+    /// The largest absolute error.
+    pub max_abs_error: f64,
+    /// Seconds of the evaluation.
+    pub latency_s: f64,
+}
+
+/// All that a check finds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Check {
+    /// The figures.
+    pub report: CheckReport,
+    /// Each encrypted sample.
+    pub encrypted: Vec<EncryptedSample>,
+    /// Values that left their range inside the network.
+    pub excursions: Vec<Excursion>,
+}
+
+/// The clear and the simulated results of one sample.
+struct Sample {
+    clear: Tensors,
+    simulated: Tensors,
+}
+
+/// Checks samples against the clear network that the plan carries: all of them in clear and simulated, the first
+/// `encrypted` of them also encrypted, one by one. `progress` is told what is done, out of how many.
+pub fn check(
+    plan: &ServerPlan,
+    samples: &[Tensors],
+    labels: Option<&[usize]>,
+    encrypted: usize,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Check, Error> {
+    let encrypted = encrypted.min(samples.len());
+    let (rules, total) = (Decision::of(&plan.plan().clear), samples.len() + encrypted);
+    let label = |i: usize| labels.and_then(|l| l.get(i)).copied();
+    let (results, excursions) =
+        clear_and_simulated(plan.plan(), samples, &|done| progress(done, total))?;
+
+    let (mut clear, mut simulated) = (Comparison::default(), Comparison::default());
+    for (i, sample) in results.iter().enumerate() {
+        clear.add(&rules, &sample.clear, &sample.clear, label(i));
+        simulated.add(&rules, &sample.clear, &sample.simulated, label(i));
+    }
+    let mut hidden = Comparison::default();
+    let mut shown = Vec::new();
+    if encrypted > 0 {
+        let client = Client::new(plan.client_plan())?;
+        let server = Server::new(plan.clone(), client.evaluation_key()?)?;
+        for (i, (sample, result)) in samples.iter().zip(&results).take(encrypted).enumerate() {
+            let ciphertexts = client.encrypt(sample)?;
+            let start = Instant::now();
+            let outputs = server.run(&ciphertexts)?;
+            let latency_s = start.elapsed().as_secs_f64();
+            let found = client.decrypt(&outputs)?;
+            hidden.add(&rules, &result.clear, &found, label(i));
+            let mut one = Comparison::default();
+            one.add(&rules, &result.clear, &found, None);
+            let class = |outputs: &Tensors| rules.first().and_then(|rule| rule.of_sample(outputs));
+            shown.push(EncryptedSample {
+                clear: class(&result.clear),
+                encrypted: class(&found),
+                label: label(i),
+                max_abs_error: one.max_abs_error,
+                latency_s,
+            });
+            progress(samples.len() + i + 1, total);
+        }
+    }
+    let labelled = |share: Option<f64>| share.filter(|_| labels.is_some());
+    let report = CheckReport {
+        samples: samples.len(),
+        clear: ClearReport {
+            accuracy: labelled(clear.accuracy()),
+        },
+        simulated: SimulatedReport {
+            accuracy: labelled(simulated.accuracy()),
+            agreement: simulated.agreement(),
+            max_abs_error: finite(&simulated),
+            error_bits: simulated.error_bits(),
+        },
+        encrypted: EncryptedReport {
+            samples: encrypted,
+            accuracy: labelled(hidden.accuracy()),
+            agreement: hidden.agreement(),
+            max_abs_error: finite(&hidden),
+            error_bits: hidden.error_bits(),
+            // Every activation that compiles is a polynomial of the model itself, so nothing is approximated.
+            noise_bits: hidden.error_bits(),
+            predicted_error_bits: predicted_error_bits(plan.plan(), &hidden),
+            latency_s: latency(shown.iter().map(|s| s.latency_s).collect()),
+            peak_rss_bytes: cipherloom_runtime::memory::peak_rss(),
+        },
+    };
+    Ok(Check {
+        report,
+        encrypted: shown,
+        excursions,
+    })
+}
+
+/// Evaluates every sample in clear and simulated, and watches the ranges; on all threads of the current pool.
+fn clear_and_simulated(
+    plan: &Plan,
+    samples: &[Tensors],
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<(Vec<Sample>, Vec<Excursion>), Error> {
+    // Chunks bound what the watched values of all layers take.
+    const CHUNK: usize = 64;
+    let mut results = Vec::with_capacity(samples.len());
+    let mut watch = RangeWatch::default();
+    for (chunk, group) in samples.chunks(CHUNK).enumerate() {
+        let evaluated: Vec<_> = group
+            .par_iter()
+            .enumerate()
+            .map(|(i, sample)| {
+                let seed = SEED.wrapping_add((chunk * CHUNK + i) as u64);
+                let simulated = simulate(plan, sample, Some(seed))
+                    .map_err(|e| Error::Internal(e.to_string()))?;
+                let values = eval_all(&plan.clear, sample).map_err(eval_error)?;
+                Ok((values, simulated))
+            })
+            .collect::<Result<_, Error>>()?;
+        for (i, (values, simulated)) in evaluated.into_iter().enumerate() {
+            watch.add(&plan.clear, plan.margin, chunk * CHUNK + i, &values);
+            let output = |o: &cipherloom_ir::tensor::Output| {
+                Some((o.name.clone(), values.get(&o.node)?.clone()))
+            };
+            results.push(Sample {
+                clear: plan.clear.outputs.iter().filter_map(output).collect(),
+                simulated,
+            });
+        }
+        progress(results.len());
+    }
+    Ok((results, watch.excursions().cloned().collect()))
+}
+
+fn eval_error(error: EvalError) -> Error {
+    Error::Internal(format!("the clear network cannot be evaluated: {error}"))
+}
+
+/// The samples' results in clear, and the values that left their range.
+pub fn clear_results(
+    plan: &Plan,
+    samples: &[Tensors],
+) -> Result<(Vec<Tensors>, Vec<Excursion>), Error> {
+    let mut watch = RangeWatch::default();
+    let mut results = Vec::with_capacity(samples.len());
+    for (i, sample) in samples.iter().enumerate() {
+        let values = eval_all(&plan.clear, sample).map_err(eval_error)?;
+        watch.add(&plan.clear, plan.margin, i, &values);
+        let output = |o: &cipherloom_ir::tensor::Output| {
+            Some((o.name.clone(), values.get(&o.node)?.clone()))
+        };
+        results.push(plan.clear.outputs.iter().filter_map(output).collect());
+    }
+    Ok((results, watch.excursions().cloned().collect()))
+}
+
+/// What the outputs' predicted noise says of the largest error over all samples.
+fn predicted_error_bits(plan: &Plan, compared: &Comparison) -> Option<f64> {
+    let error = |port: &cipherloom_ir::plan::PlanPort| {
+        expected_maximum(port.noise, port.layout.len() * compared.samples)
+    };
+    error_bits(
+        plan.outputs.iter().map(error).fold(0.0, f64::max),
+        compared.max_abs_clear,
+    )
+}
+
+fn finite(compared: &Comparison) -> Option<f64> {
+    (compared.samples > 0 && compared.max_abs_error.is_finite()).then_some(compared.max_abs_error)
+}
+
+fn latency(mut seconds: Vec<f64>) -> Option<Latency> {
+    seconds.sort_by(f64::total_cmp);
+    let (min, middle) = (*seconds.first()?, seconds.len() / 2);
+    let upper = *seconds.get(middle)?;
+    let lower = if seconds.len() % 2 == 0 {
+        *seconds.get(middle - 1)?
+    } else {
+        upper
+    };
+    Some(Latency {
+        median: 0.5 * (lower + upper),
+        min,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_and_least() {
+        assert_eq!(latency(vec![]), None);
+        assert_eq!(
+            latency(vec![3.0, 1.0, 2.0]),
+            Some(Latency {
+                median: 2.0,
+                min: 1.0
+            })
+        );
+        assert_eq!(
+            latency(vec![4.0, 1.0, 2.0, 3.0]),
+            Some(Latency {
+                median: 2.5,
+                min: 1.0
+            })
+        );
+    }
+}

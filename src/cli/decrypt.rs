@@ -1,0 +1,66 @@
+//! `decrypt`: outputs back to clear values.
+
+use super::ui::Ui;
+use cipherloom::data::PortSpec;
+use cipherloom::files::{self, Output};
+use cipherloom::{CiphertextSet, Error, round_for_sharing};
+use serde::Serialize;
+use std::path::PathBuf;
+
+/// Arguments of `decrypt`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The client's plan
+    #[arg(value_name = "CLIENT.plan")]
+    plan: PathBuf,
+    /// The secret key
+    #[arg(long, value_name = "FILE")]
+    secret_key: PathBuf,
+    /// The encrypted outputs
+    #[arg(value_name = "Y.ct")]
+    input: PathBuf,
+    /// Where to write the outputs
+    #[arg(short, value_name = "OUT.npz")]
+    output: PathBuf,
+    /// Round to so many bits, below which lies the noise, so that results may be handed on
+    #[arg(long, value_name = "BITS")]
+    share: Option<u32>,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    samples: usize,
+    outputs: Vec<String>,
+    share: Option<u32>,
+}
+
+pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
+    let plan = super::read_client_plan(&args.plan)?;
+    let ports: Vec<PortSpec> = plan.outputs.iter().map(PortSpec::from).collect();
+    let client = super::read_client(plan, &args.secret_key)?;
+    let about_input = |e: Error| e.at(&args.input);
+    let set = CiphertextSet::from_bytes(
+        client.params(),
+        client.plan().plan_id,
+        &files::read(&args.input)?,
+    )
+    .map_err(|e| about_input(e.into()))?;
+    let mut outputs = client.decrypt(&set).map_err(|e| about_input(e.into()))?;
+    match args.share {
+        Some(bits) => round_for_sharing(client.plan(), &mut outputs, bits)?,
+        None => ui.detail(
+            "exact decrypted values can tell about the secret key: use --share to hand them on",
+        ),
+    }
+    files::write(&[Output::public(
+        &args.output,
+        &super::output_bytes(&outputs, &ports, &args.output)?,
+    )])?;
+    ui.note(&format!("{} sample(s) decrypted", set.samples));
+    let outputs = ports.into_iter().map(|p| p.name).collect();
+    ui.object(&Outcome {
+        samples: set.samples,
+        outputs,
+        share: args.share,
+    })
+}

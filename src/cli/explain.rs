@@ -1,0 +1,47 @@
+//! `explain`: what a plan costs and why.
+
+use super::ui::Ui;
+use cipherloom::report::{self, Report};
+use cipherloom::{Error, ServerPlan, files};
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// The report's form.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For a terminal
+    #[default]
+    Text,
+    /// One object
+    Json,
+    /// A page that needs no other file
+    Html,
+}
+
+/// Arguments of `explain`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A compiled model's folder, or its server.plan
+    #[arg(value_name = "DIR|PLAN")]
+    plan: PathBuf,
+    /// The report's form
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
+    let path = if args.plan.is_dir() {
+        args.plan.join("server.plan")
+    } else {
+        args.plan
+    };
+    let bytes = files::read(&path)?;
+    let plan = ServerPlan::from_bytes(&bytes).map_err(|e| Error::from(e).at(&path))?;
+    let report = Report::new(plan.plan(), plan.id(), bytes.len() as u64);
+    match args.format {
+        _ if ui.json => ui.object(&report),
+        Format::Text => ui.result(&report::text(&report)),
+        Format::Html => ui.result(&report::html(&report)),
+        Format::Json => Ui { json: true, ..ui }.object(&report),
+    }
+}

@@ -1,0 +1,181 @@
+//! The command line: one file per command.
+
+mod decrypt;
+mod encrypt;
+mod explain;
+mod keygen;
+mod ops;
+mod options;
+mod run;
+mod ui;
+
+use cipherloom::data::{self, PortSpec};
+use cipherloom::{Client, ClientPlan, Error, SecretKey, ServerPlan, Tensors, files};
+use clap::{Parser, Subcommand};
+use serde::Serialize;
+use std::path::Path;
+use std::process::ExitCode;
+use ui::Ui;
+
+/// Compile neural networks to circuits over encrypted data, and run them.
+#[derive(Debug, Parser)]
+#[command(name = "cipherloom", version, about, max_term_width = 110)]
+struct Cli {
+    /// Print one JSON object on standard output and nothing else
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print no notes and no progress
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    /// Print details on standard error
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Say what a plan costs and why
+    Explain(explain::Args),
+    /// Make a secret key and the evaluation keys that a plan needs
+    Keygen(keygen::Args),
+    /// Encrypt inputs
+    Encrypt(encrypt::Args),
+    /// Execute a plan on encrypted inputs
+    Run(run::Args),
+    /// Decrypt outputs
+    Decrypt(decrypt::Args),
+    /// List the supported ONNX operators
+    Ops(ops::Args),
+}
+
+/// An error as `--json` prints it.
+#[derive(Serialize)]
+struct Failure {
+    error: String,
+    exit_status: u8,
+}
+
+/// Parses the command line, executes the command and says how it went.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(usage) => return refuse_usage(&usage),
+    };
+    let ui = Ui {
+        json: cli.json,
+        quiet: cli.quiet,
+        verbose: cli.verbose,
+    };
+    let outcome = match cli.command {
+        Command::Explain(args) => explain::main(ui, args),
+        Command::Keygen(args) => keygen::main(ui, args),
+        Command::Encrypt(args) => encrypt::main(ui, args),
+        Command::Run(args) => run::main(ui, args),
+        Command::Decrypt(args) => decrypt::main(ui, args),
+        Command::Ops(args) => ops::main(ui, args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => refuse(ui, &error),
+    }
+}
+
+/// Says what is wrong: the text on standard error and, with `--json`, an object on standard output.
+fn refuse(ui: Ui, error: &Error) -> ExitCode {
+    ui::stderr(&format!("error: {error}"));
+    let failure = Failure {
+        error: error.to_string(),
+        exit_status: error.exit_status(),
+    };
+    // Where standard output is gone, the exit status still tells.
+    let _ = ui.object(&failure);
+    ExitCode::from(error.exit_status())
+}
+
+/// Help and version are results; all else that the parser reports is a usage error, status 1.
+fn refuse_usage(usage: &clap::Error) -> ExitCode {
+    if !usage.use_stderr() {
+        // `clap` prints to standard output; where that is gone there is nothing left to do.
+        let _ = usage.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = usage.render().to_string();
+    ui::stderr(text.trim_end());
+    let ui = Ui {
+        json: std::env::args_os().any(|arg| arg == "--json"),
+        quiet: false,
+        verbose: false,
+    };
+    let _ = ui.object(&Failure {
+        error: text,
+        exit_status: 1,
+    });
+    ExitCode::from(1)
+}
+
+/// Reads `client.plan`.
+fn read_client_plan(path: &Path) -> Result<ClientPlan, Error> {
+    cipherloom::client_plan_from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
+}
+
+/// Reads `server.plan`.
+fn read_server_plan(path: &Path) -> Result<ServerPlan, Error> {
+    ServerPlan::from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
+}
+
+/// A client with the secret key of a file.
+fn read_client(plan: ClientPlan, path: &Path) -> Result<Client, Error> {
+    let about_key = |e: cipherloom::ClientError| Error::from(e).at(path);
+    let secret = SecretKey::from_bytes(&files::read(path)?, &plan).map_err(about_key)?;
+    Ok(Client::with_secret_key(plan, secret)?)
+}
+
+/// Reads inputs and checks them against the ports' shapes and ranges.
+fn read_inputs(path: &Path, ports: &[PortSpec]) -> Result<Tensors, Error> {
+    data::read_inputs(&files::read(path)?, ports, true).map_err(|e| Error::from(e).at(path))
+}
+
+/// Splits what [`read_inputs`] returned; it has been checked already.
+fn split(inputs: &Tensors, ports: &[PortSpec]) -> Result<Vec<Tensors>, Error> {
+    data::split(inputs, ports)
+        .ok_or_else(|| Error::Internal("checked inputs cannot be split".into()))
+}
+
+/// The bytes of a file with outputs; a path that ends in `.npy` asks for a single array.
+fn output_bytes(outputs: &Tensors, ports: &[PortSpec], path: &Path) -> Result<Vec<u8>, Error> {
+    let single = path.extension().is_some_and(|e| e == "npy");
+    if single && ports.len() != 1 {
+        let text = format!(
+            "{}: a .npy file holds one array, the model has {} outputs",
+            path.display(),
+            ports.len()
+        );
+        return Err(Error::Usage(text));
+    }
+    let bytes = data::write_outputs(outputs, ports, single);
+    let bytes = bytes.ok_or_else(|| Error::Internal("an output is missing".into()))?;
+    bytes.map_err(|source| Error::Write {
+        path: path.into(),
+        source,
+    })
+}
+
+/// Runs `work` on so many threads; on all cores without a number.
+fn with_threads<T: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> Result<T, Error> + Send,
+) -> Result<T, Error> {
+    let Some(threads) = threads else {
+        return work();
+    };
+    if threads == 0 || threads > 1024 {
+        return Err(Error::Usage(format!(
+            "--threads {threads}: a number from 1 to 1024"
+        )));
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|e| Error::Internal(format!("threads cannot be started: {e}")))?
+        .install(work)
+}

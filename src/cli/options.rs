@@ -1,0 +1,130 @@
+//! The options of compilation, which `compile`, `infer` and `check` share.
+
+use cipherloom::{Error, Range};
+use clap::ValueEnum;
+use std::path::PathBuf;
+
+/// What encrypted results are computed with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Backend {
+    /// Approximate arithmetic on packed vectors
+    Ckks,
+    /// Exact look-up tables on small integers (not available yet)
+    Tfhe,
+    /// Whichever fits; CKKS for now
+    #[default]
+    Auto,
+}
+
+/// How a network is compiled.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct CompileOptions {
+    /// Samples from which value ranges are measured
+    #[arg(long, value_name = "DATA.npz")]
+    pub(crate) calibrate: Option<PathBuf>,
+    /// The range of an input's values; repeatable
+    #[arg(long, value_name = "NAME=LO,HI", value_parser = input_range)]
+    pub(crate) input_range: Vec<(String, Range)>,
+    /// What encrypted results are computed with
+    #[arg(long, value_enum)]
+    pub(crate) backend: Option<Backend>,
+    /// Bits of security, 128, 192 or 256, against classical attacks; default 128
+    #[arg(long, value_name = "BITS")]
+    pub(crate) security: Option<u32>,
+    /// Count the bits of security against quantum attacks
+    #[arg(long)]
+    pub(crate) quantum: bool,
+    /// Wanted precision of the outputs; refused if it cannot be reached
+    #[arg(long, value_name = "BITS")]
+    pub(crate) precision: Option<f64>,
+    /// Margin of ranges; default 2
+    #[arg(long, value_name = "M")]
+    pub(crate) margin: Option<f64>,
+    /// Refuse a plan whose run would need more memory
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_memory: Option<u64>,
+    /// Compile a last Softmax, Sigmoid or ArgMax in, instead of leaving it to the client
+    #[arg(long)]
+    pub(crate) keep_tail: bool,
+    /// How many samples one run packs: a number or `max`; default 1
+    #[arg(long, value_name = "N|max")]
+    pub(crate) batch: Option<String>,
+    /// Stop at this value of the model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) output: Option<String>,
+}
+
+impl CompileOptions {
+    /// Whether no option is given.
+    pub(crate) fn is_default(&self) -> bool {
+        self.calibrate.is_none()
+            && self.input_range.is_empty()
+            && self.backend.is_none()
+            && self.security.is_none()
+            && !self.quantum
+            && self.precision.is_none()
+            && self.margin.is_none()
+            && self.max_memory.is_none()
+            && !self.keep_tail
+            && self.batch.is_none()
+            && self.output.is_none()
+    }
+
+    /// Refuses what this version does not do.
+    pub(crate) fn check_available(&self) -> Result<(), Error> {
+        let missing = |what: &str| Err(Error::Unavailable(what.into()));
+        if self.backend == Some(Backend::Tfhe) {
+            return missing("`--backend tfhe`");
+        }
+        if self.keep_tail {
+            return missing("`--keep-tail`");
+        }
+        match self.batch.as_deref() {
+            None | Some("1") => Ok(()),
+            Some("max") => missing("`--batch max`"),
+            Some(text) => match text.parse::<u32>() {
+                Ok(0) | Err(_) => Err(Error::Usage(format!(
+                    "--batch {text}: a number from 1, or `max`"
+                ))),
+                Ok(_) => missing(&format!("`--batch {text}`")),
+            },
+        }
+    }
+}
+
+/// Reads `NAME=LO,HI`; the name may itself hold an equals sign.
+fn input_range(text: &str) -> Result<(String, Range), String> {
+    let shape = "a range is written NAME=LO,HI";
+    let (name, limits) = text.rsplit_once('=').ok_or(shape)?;
+    let (lo, hi) = limits.split_once(',').ok_or(shape)?;
+    let number = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .map_err(|_| format!("{text:?} is no number; {shape}"))
+    };
+    let (lo, hi) = (number(lo)?, number(hi)?);
+    let range = Range::new(lo, hi).ok_or("a range has two finite ends, the lower one first")?;
+    if name.is_empty() {
+        Err(shape.into())
+    } else {
+        Ok((name.to_owned(), range))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read() {
+        assert_eq!(
+            input_range("a=b=-1,2.5").unwrap(),
+            ("a=b".into(), Range { lo: -1.0, hi: 2.5 })
+        );
+        for bad in [
+            "", "x", "x=1", "=1,2", "x=2,1", "x=nan,1", "x=0,inf", "x=a,b",
+        ] {
+            assert!(input_range(bad).is_err(), "{bad}");
+        }
+    }
+}
