@@ -287,7 +287,7 @@ impl Client {
     }
 
     /// `c0 + c1 s`.
-    fn decrypt_one(&self, ciphertext: &Ciphertext) -> Result<Plaintext, ClientError> {
+    pub(crate) fn decrypt_one(&self, ciphertext: &Ciphertext) -> Result<Plaintext, ClientError> {
         let params = self.params();
         let secret = self.element.restricted(params, ciphertext.level(), false);
         let mut message = ciphertext.c1().clone();

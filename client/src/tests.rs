@@ -62,3 +62,64 @@ pub(crate) fn plan_with_output(name: &str, range: Range, noise: f64) -> ClientPl
     plan.outputs[0].noise = noise;
     plan
 }
+
+mod encryption;
+mod evaluation;
+
+use crate::Client;
+use cipherloom_ckks::encoding::Encoder;
+use cipherloom_ckks::wire::AnyCiphertext;
+use cipherloom_ckks::{Ciphertext, Complex64};
+use cipherloom_ir::value::{Tensor, Tensors};
+
+/// Values in [-1, 1] that look random.
+pub(crate) fn values(count: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+pub(crate) fn tensors(name: &str, shape: &[usize], data: Vec<f64>) -> Tensors {
+    Tensors::from([(name.to_owned(), Tensor::new(shape.to_vec(), data).unwrap())])
+}
+
+/// The only ciphertext of a full vector of slots.
+pub(crate) fn encrypt_slots(client: &Client, slots: Vec<f64>) -> Ciphertext {
+    let shape = [1, slots.len()];
+    let set = client.encrypt(&tensors("x", &shape, slots)).unwrap();
+    match &set.ports[0].runs[0][..] {
+        [AnyCiphertext::Seeded(seeded)] => seeded.expand(client.params()),
+        other => panic!("one seeded ciphertext expected, found {}", other.len()),
+    }
+}
+
+pub(crate) fn decrypt_slots(client: &Client, ciphertext: &Ciphertext) -> Vec<Complex64> {
+    let plaintext = client.decrypt_one(ciphertext).unwrap();
+    Encoder::new(client.params())
+        .decode_complex(&plaintext, client.params().slots())
+        .unwrap()
+}
+
+pub(crate) fn real(slots: &[Complex64]) -> Vec<f64> {
+    slots.iter().map(|z| z.re).collect()
+}
+
+/// Checks that the errors' standard deviation is 0.5 to 2 times the root of the predicted variance.
+pub(crate) fn expect_noise(what: &str, found: &[f64], exact: &[f64], predicted_variance: f64) {
+    assert_eq!(found.len(), exact.len());
+    let sum: f64 = found
+        .iter()
+        .zip(exact)
+        .map(|(a, b)| (a - b) * (a - b))
+        .sum();
+    let ratio = (sum / found.len() as f64 / predicted_variance).sqrt();
+    assert!(
+        (0.5..2.0).contains(&ratio),
+        "{what}: measured noise is {ratio} times the predicted"
+    );
+}
