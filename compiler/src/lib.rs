@@ -3,7 +3,9 @@
 //! This crate knows ONNX and the stages of `cipherloom-ir`. It holds no key, and nothing encrypted is
 //! executed here.
 
+pub mod cost;
 pub mod data;
+pub mod emit;
 pub mod lower;
 pub mod onnx;
 pub mod pass;

@@ -86,6 +86,59 @@ impl NoiseModel {
     }
 }
 
+/// The share of a slot's error that is real. The rules give the variance of the complex slot; a real network's values,
+/// and what is decrypted of them, feel the real part alone.
+pub const REAL_PART: f64 = 0.5;
+
+/// A linear transform as far as its noise is concerned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TransformNoise {
+    /// The level at which it is applied.
+    pub level: usize,
+    /// log2 of the operand's scale.
+    pub log_scale: f64,
+    /// log2 of the diagonals' scale.
+    pub log_plain_scale: f64,
+    /// The period of the diagonals.
+    pub period: usize,
+    /// Non-zero diagonals per result.
+    pub diagonals: f64,
+    /// Whether the operand is rotated by hoisted (baby) rotations.
+    pub hoisted: bool,
+    /// Giant rotations per result.
+    pub giants: f64,
+    /// Folds of the result.
+    pub folds: u32,
+    /// The mean square of the operand over all slots of its period.
+    pub mean_square: f64,
+}
+
+impl NoiseModel {
+    /// Rounding a plaintext that repeats with a period: only 2 period coefficients are not zero.
+    pub fn encode_periodic(&self, log_scale: f64, period: usize) -> f64 {
+        self.encode(log_scale) * 2.0 * period as f64 / self.n
+    }
+
+    /// A double-hoisted linear transform, without the rescale's rounding: the variance that is added to the result
+    /// (rounded diagonals times the operand, key switches of giants and folds), and the variance that is added to
+    /// the operand before the matrix (key switches of hoisted rotations, which are not rounded).
+    pub fn transform(&self, t: &TransformNoise) -> (f64, f64) {
+        let folded = libm::exp2(f64::from(t.folds));
+        let encoding = t.diagonals
+            * folded
+            * t.mean_square
+            * self.encode_periodic(t.log_plain_scale, t.period);
+        let switches = t.giants * folded + folded - 1.0;
+        let inner = encoding + switches * self.key_switch(t.level, t.log_scale + t.log_plain_scale);
+        let operand = if t.hoisted {
+            self.key_noise(t.level, t.log_scale)
+        } else {
+            0.0
+        };
+        (inner, operand)
+    }
+}
+
 /// 2^(2 log).
 fn square_of_pow2(log: f64) -> f64 {
     libm::exp2(2.0 * log)

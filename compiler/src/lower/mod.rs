@@ -1,1 +1,367 @@
-//! From the `tensor` stage to the `circuit` and `plan` stages.
+//! From the `tensor` stage to the `circuit` stage: matrices, packing, levels, scales, parameters, noise.
+
+mod affine;
+mod build;
+mod levels;
+mod network;
+mod noise;
+mod packing;
+mod params;
+mod sparse;
+#[cfg(test)]
+mod tests;
+
+use cipherloom_ir::circuit::Circuit;
+use cipherloom_ir::security::Security;
+use cipherloom_ir::tensor::Module;
+use cipherloom_ir::value::{Range, Tensors};
+use cipherloom_ir::{Origin, Tensor};
+use levels::Statistics;
+use network::{Kind, Network, Term};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What lowering is asked for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The security target.
+    pub security: Security,
+    /// The wanted precision of the outputs in bits: -log2 of the largest error over the largest output.
+    pub precision: Option<f64>,
+    /// The factor by which values may exceed their range.
+    pub margin: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            security: Security::Classical128,
+            precision: None,
+            margin: 2.0,
+        }
+    }
+}
+
+/// Why a module cannot be lowered.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LowerError {
+    /// Operations without an encrypted form: origin and keyword of each.
+    Unsupported(Vec<(Origin, String)>),
+    /// The module contradicts itself.
+    Malformed(String),
+    /// A value does not depend on any input.
+    Constant(Origin),
+    /// A product of encrypted matrices is too large to be spelled out.
+    TooLarge {
+        /// The operation.
+        origin: Origin,
+        /// The number of products.
+        elements: usize,
+    },
+    /// An input has neither samples nor a range.
+    NoRange(String),
+    /// A calibration sample lacks an input, or has it in another shape, or holds NaN or infinity.
+    Sample {
+        /// The sample.
+        index: usize,
+        /// The input.
+        input: String,
+    },
+    /// Values become infinite within the given ranges.
+    Unbounded(Origin),
+    /// No secure parameters give the wanted precision.
+    NoParameters {
+        /// Levels that the network takes.
+        depth: usize,
+        /// The wanted bits, with the slack of the prediction.
+        wanted: f64,
+        /// The best precision found and the ring degree's logarithm.
+        closest: Option<(f64, u32)>,
+        /// The security target.
+        security: Security,
+        /// Which layers take which level, one line each.
+        levels: String,
+    },
+}
+
+impl fmt::Display for LowerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LowerError::Unsupported(nodes) => {
+                write!(f, "{} operations have no encrypted form", nodes.len())?;
+                for (origin, op) in nodes {
+                    write!(
+                        f,
+                        "\n   |  {origin}: {op} is no polynomial, and this backend computes polynomials"
+                    )?;
+                }
+                write!(
+                    f,
+                    "\n   = help: retrain with a square or another polynomial in its place"
+                )
+            }
+            LowerError::Malformed(what) => write!(f, "{what}"),
+            LowerError::Constant(origin) => {
+                write!(
+                    f,
+                    "the value of {origin} does not depend on any encrypted input"
+                )
+            }
+            LowerError::TooLarge { origin, elements } => {
+                write!(
+                    f,
+                    "{origin}: the product of two encrypted matrices takes {elements} products, too many"
+                )
+            }
+            LowerError::NoRange(input) => write!(
+                f,
+                "the range of input {input:?} is not known\n   = help: give samples (--calibrate DATA.npz) or \
+                 the range itself (--input-range {input}=LO,HI)"
+            ),
+            LowerError::Sample { index, input } => {
+                write!(
+                    f,
+                    "calibration sample {index}: input {input:?} is missing, has another shape, or is not finite"
+                )
+            }
+            LowerError::Unbounded(origin) => {
+                write!(
+                    f,
+                    "the values of {origin} are not bounded within the given input ranges"
+                )
+            }
+            LowerError::NoParameters {
+                depth,
+                wanted,
+                closest,
+                security,
+                levels,
+            } => {
+                write!(
+                    f,
+                    "no parameters at {security}-bit security give {wanted:.1} bits over {depth} levels"
+                )?;
+                if let Some((bits, log_n)) = closest {
+                    write!(f, "; the closest are {bits:.1} bits at N = 2^{log_n}")?;
+                }
+                for line in levels.lines() {
+                    write!(f, "\n   |  {line}")?;
+                }
+                write!(
+                    f,
+                    "\n   = help: ask for less precision, give calibration samples, or use a shallower network"
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for LowerError {}
+
+/// What is known of the inputs.
+#[derive(Clone, Copy, Debug)]
+pub struct InputKnowledge<'a> {
+    /// Calibration samples; none is fine if all ranges are declared.
+    pub samples: &'a [Tensors],
+    /// Declared ranges by input, which replace measured ones.
+    pub ranges: &'a BTreeMap<String, Range>,
+}
+
+/// A lowered module.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// The circuit.
+    pub circuit: Circuit,
+    /// Predicted precision of the outputs in bits: -log2 of the largest expected error over the largest value.
+    pub output_bits: f64,
+    /// Whether ranges were bounded by intervals, for want of samples.
+    pub from_intervals: bool,
+}
+
+/// Lowers a module of affine and polynomial operations to a circuit.
+pub fn lower(
+    module: &Module,
+    inputs: InputKnowledge<'_>,
+    options: &Options,
+) -> Result<Lowered, LowerError> {
+    let mut network = network::build(module)?;
+    let levels = levels::assign(&mut network);
+    let (statistics, from_intervals) = statistics(&network, inputs)?;
+    let chosen = params::search(&network, &levels, &statistics, options)?;
+    let circuit = build::circuit(
+        module,
+        &network,
+        &levels,
+        &statistics,
+        inputs,
+        options,
+        &chosen,
+    )?;
+    Ok(Lowered {
+        circuit,
+        output_bits: chosen.bits,
+        from_intervals,
+    })
+}
+
+/// Ranges and mean squares of all values: measured, or bounded by intervals where there are no samples.
+fn statistics(
+    network: &Network,
+    inputs: InputKnowledge<'_>,
+) -> Result<(Statistics, bool), LowerError> {
+    let declared = |name: &str| inputs.ranges.get(name).copied();
+    let named: Vec<&String> = network
+        .values
+        .iter()
+        .filter_map(|v| {
+            if let Kind::Input(n) = &v.kind {
+                Some(n)
+            } else {
+                None
+            }
+        })
+        .collect();
+    if inputs.samples.is_empty() {
+        if let Some(unknown) = named.iter().find(|n| declared(n).is_none()) {
+            return Err(LowerError::NoRange((*unknown).clone()));
+        }
+        return intervals(network, &declared).map(|s| (s, true));
+    }
+    let mut ranges: Vec<Option<Range>> = vec![None; network.values.len()];
+    let mut squares: Vec<Vec<f64>> = network.values.iter().map(|v| vec![0.0; v.len()]).collect();
+    for (index, sample) in inputs.samples.iter().enumerate() {
+        let bad = |input: &str| LowerError::Sample {
+            index,
+            input: input.to_owned(),
+        };
+        for name in &named {
+            let finite = |t: &Tensor| t.data().iter().all(|v| v.is_finite());
+            sample
+                .get(*name)
+                .filter(|t| finite(t))
+                .ok_or_else(|| bad(name))?;
+        }
+        let all = network
+            .eval(sample)
+            .ok_or_else(|| bad(named.first().map_or("", |n| n.as_str())))?;
+        for (v, data) in all.iter().enumerate() {
+            let range = Range::of(data.iter().copied());
+            let range =
+                range.ok_or_else(|| LowerError::Unbounded(network.values[v].origin.clone()))?;
+            ranges[v] = Some(ranges[v].map_or(range, |r| r.union(range)));
+            squares[v]
+                .iter_mut()
+                .zip(data)
+                .for_each(|(s, x)| *s += x * x);
+        }
+    }
+    let count = inputs.samples.len() as f64;
+    squares.iter_mut().flatten().for_each(|s| *s /= count);
+    let mut found = Vec::new();
+    for (value, range) in network.values.iter().zip(ranges) {
+        let known = if let Kind::Input(name) = &value.kind {
+            declared(name).or(range)
+        } else {
+            range
+        };
+        found.push(known.ok_or_else(|| LowerError::Unbounded(value.origin.clone()))?);
+    }
+    Ok((
+        Statistics {
+            ranges: found,
+            mean_squares: squares,
+        },
+        false,
+    ))
+}
+
+/// Interval bounds of all values; mean squares as if values were uniform within them.
+fn intervals(
+    network: &Network,
+    declared: &dyn Fn(&str) -> Option<Range>,
+) -> Result<Statistics, LowerError> {
+    let mut all: Vec<Vec<Range>> = Vec::with_capacity(network.values.len());
+    for value in &network.values {
+        let bounds: Vec<Range> = match &value.kind {
+            Kind::Input(name) => {
+                let range = declared(name).ok_or_else(|| LowerError::NoRange(name.clone()))?;
+                vec![range; value.len()]
+            }
+            Kind::Square(a) => all[*a].iter().map(|r| square_bound(*r)).collect(),
+            Kind::Mul(a, b) => all[*a]
+                .iter()
+                .zip(&all[*b])
+                .map(|(a, b)| product_bound(*a, *b))
+                .collect(),
+            Kind::Linear { terms, bias } => {
+                let start = |i: usize| bias.get(i).copied().unwrap_or(0.0);
+                let mut sums: Vec<Range> = (0..value.len())
+                    .map(|i| Range {
+                        lo: start(i),
+                        hi: start(i),
+                    })
+                    .collect();
+                for (u, term) in terms {
+                    for (i, sum) in sums.iter_mut().enumerate() {
+                        let mut add = |factor: f64, r: Range| {
+                            sum.lo += (factor * r.lo).min(factor * r.hi);
+                            sum.hi += (factor * r.lo).max(factor * r.hi);
+                        };
+                        match term {
+                            Term::Identity => add(1.0, all[*u][i]),
+                            Term::Scalar(f) => add(*f, all[*u][i]),
+                            Term::Matrix(m) => m.row(i).for_each(|(c, w)| add(w, all[*u][c])),
+                        }
+                    }
+                }
+                sums
+            }
+        };
+        if bounds
+            .iter()
+            .any(|r| !r.lo.is_finite() || !r.hi.is_finite())
+        {
+            return Err(LowerError::Unbounded(value.origin.clone()));
+        }
+        all.push(bounds);
+    }
+    let union = |bounds: &Vec<Range>| {
+        bounds
+            .iter()
+            .copied()
+            .reduce(Range::union)
+            .unwrap_or(Range { lo: 0.0, hi: 0.0 })
+    };
+    let ranges = all.iter().map(union).collect();
+    let mean = |r: &Range| (r.lo * r.lo + r.lo * r.hi + r.hi * r.hi) / 3.0;
+    let mean_squares = all
+        .iter()
+        .map(|bounds| bounds.iter().map(mean).collect())
+        .collect();
+    Ok(Statistics {
+        ranges,
+        mean_squares,
+    })
+}
+
+fn square_bound(r: Range) -> Range {
+    let (a, b) = (r.lo * r.lo, r.hi * r.hi);
+    Range {
+        lo: if r.contains(0.0) { 0.0 } else { a.min(b) },
+        hi: a.max(b),
+    }
+}
+
+fn product_bound(a: Range, b: Range) -> Range {
+    let corners = [a.lo * b.lo, a.lo * b.hi, a.hi * b.lo, a.hi * b.hi];
+    corners.iter().skip(1).fold(
+        Range {
+            lo: corners[0],
+            hi: corners[0],
+        },
+        |r, c| Range {
+            lo: r.lo.min(*c),
+            hi: r.hi.max(*c),
+        },
+    )
+}

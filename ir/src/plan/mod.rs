@@ -17,7 +17,7 @@ mod verify;
 mod verify_parts;
 mod wire;
 
-pub use simulate::{SimulateError, simulate};
+pub use simulate::{SimulateError, Simulator, simulate};
 pub use text::{parse, print};
 pub use verify::{Fault, verify, verify_client, verify_structure};
 pub use wire::{
@@ -224,6 +224,40 @@ pub enum StepOp {
         /// The level.
         level: usize,
     },
+}
+
+impl StepOp {
+    /// The registers that the step reads, in the order of its fields.
+    pub fn read(&self) -> Vec<Register> {
+        match self {
+            StepOp::LinearTransform { src, .. } => src.clone(),
+            StepOp::Mul { a, b, .. } | StepOp::Add { a, b, .. } | StepOp::Sub { a, b, .. } => {
+                vec![*a, *b]
+            }
+            StepOp::Square { a, .. }
+            | StepOp::AddVector { a, .. }
+            | StepOp::MulVector { a, .. }
+            | StepOp::MulScalar { a, .. }
+            | StepOp::Rescale { a, .. }
+            | StepOp::DropLevel { a, .. } => vec![*a],
+        }
+    }
+
+    /// The registers that the step writes.
+    pub fn written(&self) -> Vec<Register> {
+        match self {
+            StepOp::LinearTransform { dst, .. } => dst.clone(),
+            StepOp::Mul { dst, .. }
+            | StepOp::Square { dst, .. }
+            | StepOp::Add { dst, .. }
+            | StepOp::Sub { dst, .. }
+            | StepOp::AddVector { dst, .. }
+            | StepOp::MulVector { dst, .. }
+            | StepOp::MulScalar { dst, .. }
+            | StepOp::Rescale { dst, .. }
+            | StepOp::DropLevel { dst, .. } => vec![*dst],
+        }
+    }
 }
 
 /// One step, and what is known of the value that it yields.

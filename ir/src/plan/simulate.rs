@@ -1,6 +1,14 @@
 //! The simulator: a plan's steps on clear slot vectors, with noise of the predicted variance.
-use super::Plan;
-use crate::value::Tensors;
+//!
+//! Every step does what its encrypted twin does, on vectors of one period: transforms go through their diagonals and
+//! folds, so a fault of packing shows without cryptography. With a seed, each step adds Gaussian noise of the variance
+//! that the rules of [`crate::noise`] give for this step alone; the sum over steps is the predicted error. The noise
+//! comes from the simulator's own generator, so a seed gives the same figures on every machine.
+
+use super::{Plan, PlanPort, Register, StepOp, Transform};
+use crate::noise::{NoiseModel, REAL_PART, TransformNoise};
+use crate::value::{Tensor, Tensors};
+use std::ops::Range as Span;
 use thiserror::Error;
 
 /// Why a plan cannot be simulated on the given inputs.
@@ -9,9 +17,473 @@ pub enum SimulateError {
     /// An input is missing or has another shape.
     #[error("input {0:?} is missing or has another shape")]
     Input(String),
+    /// The plan contradicts itself: it did not pass the verifier.
+    #[error("the plan is malformed: {0}")]
+    Malformed(String),
 }
 
 /// Runs one sample; with a seed, Gaussian noise of the predicted variance is injected at every step.
-pub fn simulate(_plan: &Plan, _inputs: &Tensors, _seed: Option<u64>) -> Result<Tensors, SimulateError> {
-    Ok(Tensors::new())
+///
+/// For many samples make one [`Simulator`].
+pub fn simulate(
+    plan: &Plan,
+    inputs: &Tensors,
+    seed: Option<u64>,
+) -> Result<Tensors, SimulateError> {
+    Simulator::new(plan)?.run(inputs, seed)
+}
+
+/// A plan that is prepared for simulation.
+#[derive(Debug)]
+pub struct Simulator<'p> {
+    plan: &'p Plan,
+    model: NoiseModel,
+    transforms: Vec<Prepared>,
+    /// The logarithm of each register's scale and its level.
+    known: Vec<Option<(f64, usize)>>,
+}
+
+/// What a transform needs besides its diagonals.
+#[derive(Debug)]
+struct Prepared {
+    /// For each block and diagonal, the span outside of which it is zero.
+    spans: Vec<Vec<Span<usize>>>,
+    hoisted: bool,
+    giants: usize,
+    diagonals: usize,
+}
+
+impl<'p> Simulator<'p> {
+    /// Prepares a plan.
+    pub fn new(plan: &'p Plan) -> Result<Self, SimulateError> {
+        let mut known: Vec<Option<(f64, usize)>> = Vec::new();
+        let mut note = |registers: &[Register], log: f64, level: usize| {
+            for r in registers {
+                let index = r.0 as usize;
+                // Registers are numbered without gaps by the emitter; a plan from elsewhere may not be.
+                if index >= 1 << 24 {
+                    return Err(malformed("a register's number is too large"));
+                }
+                if known.len() <= index {
+                    known.resize(index + 1, None);
+                }
+                known[index] = Some((log, level));
+            }
+            Ok(())
+        };
+        for port in &plan.inputs {
+            note(&port.registers, port.scale.log2(), port.level)?;
+        }
+        for step in &plan.steps {
+            note(&step.op.written(), step.scale.log2(), step.level)?;
+        }
+        let transforms = plan
+            .transforms
+            .iter()
+            .map(prepare)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            plan,
+            model: NoiseModel::new(&plan.params),
+            transforms,
+            known,
+        })
+    }
+
+    /// Runs one sample; with a seed, noise is injected.
+    pub fn run(&self, inputs: &Tensors, seed: Option<u64>) -> Result<Tensors, SimulateError> {
+        let mut state = State {
+            registers: vec![None; self.known.len()],
+            noise: seed.map(Noise::new),
+        };
+        for port in &self.plan.inputs {
+            self.input(port, inputs, &mut state)?;
+        }
+        for step in &self.plan.steps {
+            self.step(&step.op, &mut state)?;
+            for register in &step.free {
+                if let Some(slot) = state.registers.get_mut(register.0 as usize) {
+                    *slot = None;
+                }
+            }
+        }
+        let mut outputs = Tensors::new();
+        for port in &self.plan.outputs {
+            let slots = port
+                .registers
+                .iter()
+                .map(|r| state.get(*r).map(|v| cycled(v, port.layout.period)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let values = port.layout.unpack(&slots);
+            let tensor = values.and_then(|v| Tensor::new(port.shape.clone(), v));
+            let tensor = tensor.ok_or_else(|| malformed("an output's layout does not fit"))?;
+            outputs.insert(port.name.clone(), tensor);
+        }
+        Ok(outputs)
+    }
+
+    fn input(
+        &self,
+        port: &PlanPort,
+        inputs: &Tensors,
+        state: &mut State,
+    ) -> Result<(), SimulateError> {
+        let refused = || SimulateError::Input(port.name.clone());
+        let tensor = inputs.get(&port.name).ok_or_else(refused)?;
+        let packed = port.layout.pack(tensor.data()).ok_or_else(refused)?;
+        let variance = REAL_PART * self.model.fresh_secret(port.scale.log2());
+        for (register, mut values) in port.registers.iter().zip(packed) {
+            state.add_noise(&mut values, variance);
+            state.set(*register, values)?;
+        }
+        Ok(())
+    }
+
+    fn facts(&self, register: Register) -> Result<(f64, usize), SimulateError> {
+        let known = self.known.get(register.0 as usize).copied().flatten();
+        known.ok_or_else(|| malformed("a register is read before it is written"))
+    }
+
+    fn vector(&self, index: u32) -> Result<&'p [f64], SimulateError> {
+        let vector = self.plan.vectors.get(index as usize);
+        let vector = vector.filter(|v| !v.values.is_empty());
+        Ok(&vector
+            .ok_or_else(|| malformed("a vector is missing"))?
+            .values)
+    }
+
+    /// The rounding of a rescale to the scale of `dst`, if there is one.
+    fn rounding(&self, dst: Register, rescale: bool) -> Result<f64, SimulateError> {
+        Ok(if rescale {
+            self.model.rounding(self.facts(dst)?.0)
+        } else {
+            0.0
+        })
+    }
+
+    fn step(&self, op: &StepOp, state: &mut State) -> Result<(), SimulateError> {
+        let model = &self.model;
+        match op {
+            StepOp::LinearTransform {
+                transform,
+                src,
+                dst,
+                rescale,
+                bias,
+            } => {
+                let sums = self.transform(*transform, src, dst.len(), state)?;
+                for (i, (dst, (mut sum, inner))) in dst.iter().zip(sums).enumerate() {
+                    let (log, _) = self.facts(*dst)?;
+                    let mut variance = inner + self.rounding(*dst, *rescale)?;
+                    if let Some(bias) = bias.get(i) {
+                        let vector = self.vector(*bias)?;
+                        variance += model.encode_periodic(log, vector.len());
+                        sum = zip(&sum, vector, |a, b| a + b);
+                    }
+                    state.add_noise(&mut sum, REAL_PART * variance);
+                    state.set(*dst, sum)?;
+                }
+            }
+            StepOp::Mul { dst, a, b, rescale } => {
+                let values = zip(state.get(*a)?, state.get(*b)?, |a, b| a * b);
+                let ((log_a, level), (log_b, _)) = (self.facts(*a)?, self.facts(*b)?);
+                let variance =
+                    model.key_noise(level, log_a + log_b) + self.rounding(*dst, *rescale)?;
+                state.finish(*dst, values, variance)?;
+            }
+            StepOp::Square { dst, a, rescale } => {
+                let values = state.get(*a)?.iter().map(|a| a * a).collect();
+                let (log, level) = self.facts(*a)?;
+                let variance = model.key_noise(level, 2.0 * log) + self.rounding(*dst, *rescale)?;
+                state.finish(*dst, values, variance)?;
+            }
+            StepOp::Add { dst, a, b } => {
+                let values = zip(state.get(*a)?, state.get(*b)?, |a, b| a + b);
+                state.set(*dst, values)?;
+            }
+            StepOp::Sub { dst, a, b } => {
+                let values = zip(state.get(*a)?, state.get(*b)?, |a, b| a - b);
+                state.set(*dst, values)?;
+            }
+            StepOp::AddVector { dst, a, vector } => {
+                let vector = self.vector(*vector)?;
+                let values = zip(state.get(*a)?, vector, |a, b| a + b);
+                let variance = model.encode_periodic(self.facts(*a)?.0, vector.len());
+                state.finish(*dst, values, variance)?;
+            }
+            StepOp::MulVector {
+                dst,
+                a,
+                vector,
+                plain_scale,
+                rescale,
+            } => {
+                let (a, vector) = (state.get(*a)?, self.vector(*vector)?);
+                let values = zip(a, vector, |a, b| a * b);
+                let encoding = model.encode_periodic(plain_scale.log2(), vector.len());
+                let variance = mean_square(a) * encoding + self.rounding(*dst, *rescale)?;
+                state.finish(*dst, values, variance)?;
+            }
+            StepOp::MulScalar {
+                dst,
+                a,
+                value,
+                plain_scale,
+                rescale,
+            } => {
+                // The factor is a rounded integer over its scale: the same error in every run, and simulated as such.
+                let scale = plain_scale.to_f64();
+                let factor = libm::round(value * scale) / scale;
+                let factor = if factor.is_finite() { factor } else { *value };
+                let values = state.get(*a)?.iter().map(|a| a * factor).collect();
+                let variance = self.rounding(*dst, *rescale)?;
+                state.finish(*dst, values, variance)?;
+            }
+            StepOp::Rescale { dst, a } => {
+                let values = state.get(*a)?.to_vec();
+                let variance = self.rounding(*dst, true)?;
+                state.finish(*dst, values, variance)?;
+            }
+            StepOp::DropLevel { dst, a, .. } => {
+                let values = state.get(*a)?.to_vec();
+                state.set(*dst, values)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The results of a transform and the variance of each result's own error, complex slots.
+    fn transform(
+        &self,
+        index: u32,
+        src: &[Register],
+        rows: usize,
+        state: &mut State,
+    ) -> Result<Vec<(Vec<f64>, f64)>, SimulateError> {
+        let missing = || malformed("a transform is missing");
+        let transform = self
+            .plan
+            .transforms
+            .get(index as usize)
+            .ok_or_else(missing)?;
+        let prepared = self.transforms.get(index as usize).ok_or_else(missing)?;
+        let period = transform.period;
+        let (log_scale, level) =
+            self.facts(*src.first().ok_or_else(|| malformed("no operand"))?)?;
+        let folds = transform.folds.len() as u32;
+        let mut facts = TransformNoise {
+            level,
+            log_scale,
+            log_plain_scale: transform.plain_scale.log2(),
+            period,
+            diagonals: prepared.diagonals as f64 / rows.max(1) as f64,
+            hoisted: prepared.hoisted,
+            giants: prepared.giants as f64,
+            folds,
+            mean_square: 0.0,
+        };
+        let mut squares = 0.0;
+        let mut operands = Vec::with_capacity(src.len());
+        for register in src {
+            let mut operand = cycled(state.get(*register)?, period);
+            squares += mean_square(&operand);
+            let (_, hoisted) = self.model.transform(&facts);
+            state.add_noise(&mut operand, REAL_PART * hoisted);
+            // Twice the vector, so that every rotation is one contiguous window.
+            operand.extend_from_within(..);
+            operands.push(operand);
+        }
+        facts.mean_square = squares / src.len() as f64;
+        let (inner, _) = self.model.transform(&facts);
+        let mut sums = vec![vec![0.0; period]; rows];
+        for (block, spans) in transform.blocks.iter().zip(&prepared.spans) {
+            let missing = || malformed("a block lies outside its transform");
+            let operand = operands.get(block.col as usize).ok_or_else(missing)?;
+            let sum = sums.get_mut(block.row as usize).ok_or_else(missing)?;
+            for (diagonal, span) in block.diagonals.iter().zip(spans) {
+                let rotation = diagonal.rotation as usize;
+                let window = &operand[span.start + rotation..span.end + rotation];
+                let values = &diagonal.values[span.clone()];
+                for ((s, v), x) in sum[span.clone()].iter_mut().zip(values).zip(window) {
+                    *s += v * x;
+                }
+            }
+        }
+        for sum in &mut sums {
+            for fold in &transform.folds {
+                let fold = *fold as usize;
+                *sum = (0..period)
+                    .map(|p| sum[p] + sum[(p + fold) % period])
+                    .collect();
+            }
+            // Folding by half, a quarter, .. leaves a vector of the last fold's period.
+            let halves = transform.folds.iter().enumerate();
+            let halving = halves
+                .clone()
+                .all(|(i, f)| *f as usize == period >> (i + 1));
+            if let (true, Some(last)) = (halving, transform.folds.last()) {
+                sum.truncate((*last as usize).max(1));
+            }
+        }
+        Ok(sums.into_iter().map(|sum| (sum, inner)).collect())
+    }
+}
+
+fn prepare(transform: &Transform) -> Result<Prepared, SimulateError> {
+    let bad = || malformed("a diagonal does not fit its transform's period");
+    let period = transform.period;
+    if period == 0 || transform.folds.iter().any(|f| *f as usize >= period.max(2)) {
+        return Err(bad());
+    }
+    let mut spans = Vec::new();
+    let mut diagonals = 0;
+    for block in &transform.blocks {
+        let mut found = Vec::new();
+        for diagonal in &block.diagonals {
+            if diagonal.values.len() != period || diagonal.rotation as usize >= period {
+                return Err(bad());
+            }
+            let start = diagonal.values.iter().position(|v| *v != 0.0).unwrap_or(0);
+            let end = diagonal
+                .values
+                .iter()
+                .rposition(|v| *v != 0.0)
+                .map_or(0, |p| p + 1);
+            found.push(start..end.max(start));
+            diagonals += 1;
+        }
+        spans.push(found);
+    }
+    let hoisted = !transform.baby_rotations().is_empty();
+    Ok(Prepared {
+        spans,
+        hoisted,
+        giants: transform.giant_rotations().len(),
+        diagonals,
+    })
+}
+
+fn malformed(message: &str) -> SimulateError {
+    SimulateError::Malformed(message.to_owned())
+}
+
+/// A periodic vector cut or repeated to a length.
+fn cycled(values: &[f64], length: usize) -> Vec<f64> {
+    values.iter().copied().cycle().take(length).collect()
+}
+
+/// A function of two periodic vectors, over the longer period.
+fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    let length = a.len().max(b.len());
+    a.iter()
+        .cycle()
+        .zip(b.iter().cycle())
+        .take(length)
+        .map(|(a, b)| f(*a, *b))
+        .collect()
+}
+
+fn mean_square(values: &[f64]) -> f64 {
+    values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64
+}
+
+struct State {
+    registers: Vec<Option<Vec<f64>>>,
+    noise: Option<Noise>,
+}
+
+impl State {
+    fn get(&self, register: Register) -> Result<&[f64], SimulateError> {
+        let found = self
+            .registers
+            .get(register.0 as usize)
+            .and_then(|r| r.as_deref());
+        found
+            .filter(|v| !v.is_empty())
+            .ok_or_else(|| malformed("a register is read that holds nothing"))
+    }
+
+    fn set(&mut self, register: Register, values: Vec<f64>) -> Result<(), SimulateError> {
+        let slot = self.registers.get_mut(register.0 as usize);
+        *slot.ok_or_else(|| malformed("a register is out of range"))? = Some(values);
+        Ok(())
+    }
+
+    /// Stores a result with noise; `variance` is that of the complex slot.
+    fn finish(
+        &mut self,
+        register: Register,
+        mut values: Vec<f64>,
+        variance: f64,
+    ) -> Result<(), SimulateError> {
+        self.add_noise(&mut values, REAL_PART * variance);
+        self.set(register, values)
+    }
+
+    fn add_noise(&mut self, values: &mut [f64], variance: f64) {
+        if let Some(noise) = &mut self.noise
+            && variance > 0.0
+        {
+            let deviation = libm::sqrt(variance);
+            values
+                .iter_mut()
+                .for_each(|v| *v += deviation * noise.normal());
+        }
+    }
+}
+
+/// Normal values from SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014) by
+/// the Box-Muller transform.
+struct Noise {
+    state: u64,
+    spare: Option<f64>,
+}
+
+impl Noise {
+    fn new(seed: u64) -> Self {
+        Self {
+            state: seed,
+            spare: None,
+        }
+    }
+
+    fn word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn normal(&mut self) -> f64 {
+        if let Some(spare) = self.spare.take() {
+            return spare;
+        }
+        // The first uniform value lies in (0, 1], so that its logarithm is finite.
+        let unit = libm::exp2(-53.0);
+        let u = ((self.word() >> 11) as f64 + 1.0) * unit;
+        let angle = 2.0 * std::f64::consts::PI * (self.word() >> 11) as f64 * unit;
+        let radius = libm::sqrt(-2.0 * libm::log(u));
+        let (sin, cos) = libm::sincos(angle);
+        self.spare = Some(radius * sin);
+        radius * cos
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn noise_has_the_moments_of_a_normal_distribution() {
+        let mut noise = Noise::new(1);
+        let n = 200_000;
+        let values: Vec<f64> = (0..n).map(|_| noise.normal()).collect();
+        let moment = |k: i32| values.iter().map(|v| v.powi(k)).sum::<f64>() / f64::from(n);
+        assert!(moment(1).abs() < 0.01, "{}", moment(1));
+        assert!((moment(2) - 1.0).abs() < 0.02, "{}", moment(2));
+        assert!((moment(4) - 3.0).abs() < 0.1, "{}", moment(4));
+        let mut again = Noise::new(1);
+        assert!(values.iter().take(100).all(|v| *v == again.normal()));
+    }
 }

@@ -1,0 +1,574 @@
+//! From the `circuit` stage to a plan: matrices become diagonals in slot order, values become registers.
+//!
+//! A matrix with its rescale and bias is one step, as is a square or product with its rescale. Every register is freed after
+//! its last use. The rotation keys are exactly those of the transforms' baby, giant and fold rotations, each up to
+//! the highest level at which it is used.
+
+use crate::cost::{Limbs, TransformCounts, Work};
+use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, Matrix, MatrixId, Port, VectorId};
+use cipherloom_ir::layout::Layout;
+use cipherloom_ir::params::CkksLiteral;
+use cipherloom_ir::plan::{
+    Block, Diagonal, Estimates, KeyRequest, Plan, PlanPort, Register, RotationKeySpec, SlotVector,
+    Step, StepOp, Transform,
+};
+use cipherloom_ir::tensor::Module;
+use cipherloom_ir::{NodeId, Scale};
+use std::collections::{BTreeMap, BTreeSet};
+use thiserror::Error;
+
+/// Why a circuit cannot be emitted: it contradicts itself.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("the circuit is malformed at {node}: {message}")]
+pub struct EmitError {
+    /// The node.
+    pub node: NodeId,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// Emits a plan. `clear` is the imported network, which the plan carries; `margin` is what the input ranges hold already.
+pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, EmitError> {
+    let order = circuit.graph.topological().map_err(|cycle| EmitError {
+        node: cycle.first().copied().unwrap_or(NodeId::new(0)),
+        message: "the graph has a cycle".into(),
+    })?;
+    let mut emitter = Emitter {
+        circuit,
+        plan: Plan {
+            name: circuit.name.clone(),
+            source: circuit.source.clone(),
+            params: circuit.params.clone(),
+            inputs: vec![],
+            outputs: vec![],
+            transforms: vec![],
+            vectors: vec![],
+            steps: vec![],
+            keys: KeyRequest::default(),
+            estimates: Estimates::default(),
+            margin,
+            clear: clear.clone(),
+        },
+        registers: BTreeMap::new(),
+        fused: BTreeSet::new(),
+        next: 0,
+    };
+    for id in order {
+        emitter.node(id)?;
+    }
+    for port in &circuit.inputs {
+        let port = emitter.port(port)?;
+        emitter.plan.inputs.push(port);
+    }
+    for port in &circuit.outputs {
+        let port = emitter.port(port)?;
+        emitter.plan.outputs.push(port);
+    }
+    let mut plan = emitter.plan;
+    free(&mut plan);
+    plan.keys = keys(&plan);
+    plan.estimates = estimates(&plan);
+    Ok(plan)
+}
+
+struct Emitter<'c> {
+    circuit: &'c Circuit,
+    plan: Plan,
+    registers: BTreeMap<NodeId, Vec<Register>>,
+    /// Nodes that an earlier step yields already.
+    fused: BTreeSet<NodeId>,
+    next: u32,
+}
+
+impl<'c> Emitter<'c> {
+    fn get(&self, id: NodeId) -> Result<&'c CircuitNode, EmitError> {
+        self.circuit
+            .graph
+            .get(id)
+            .ok_or_else(|| fault(id, "the node is missing"))
+    }
+
+    fn layout(&self, id: NodeId) -> Result<&'c Layout, EmitError> {
+        let index = self.get(id)?.layout.0 as usize;
+        self.circuit
+            .layouts
+            .get(index)
+            .ok_or_else(|| fault(id, "its layout is missing"))
+    }
+
+    fn fresh(&mut self, id: NodeId) -> Result<Vec<Register>, EmitError> {
+        let count = self.layout(id)?.ciphertexts as u32;
+        let first = self.next;
+        self.next += count;
+        Ok((first..first + count).map(Register).collect())
+    }
+
+    fn registers(&self, id: NodeId) -> Result<Vec<Register>, EmitError> {
+        self.registers
+            .get(&id)
+            .cloned()
+            .ok_or_else(|| fault(id, "its operand is not there"))
+    }
+
+    /// The one user of a node, if it has only one and is no output.
+    fn sole_user(&self, id: NodeId) -> Option<(NodeId, &'c CircuitNode)> {
+        let users = self.circuit.graph.users(id);
+        let output = self.circuit.outputs.iter().any(|o| o.node == id);
+        match (users.as_slice(), output) {
+            (&[user], false) => Some((user, self.circuit.graph.get(user)?)),
+            _ => None,
+        }
+    }
+
+    fn sole_rescale(&self, id: NodeId) -> Option<NodeId> {
+        self.sole_user(id)
+            .filter(|(_, n)| n.op == CircuitOp::Rescale)
+            .map(|(user, _)| user)
+    }
+
+    fn node(&mut self, id: NodeId) -> Result<(), EmitError> {
+        if self.fused.contains(&id) {
+            return Ok(());
+        }
+        let node = self.get(id)?;
+        let operands = self.circuit.graph.operands(id);
+        let operand = |i: usize| {
+            operands
+                .get(i)
+                .copied()
+                .ok_or_else(|| fault(id, "an operand is missing"))
+        };
+        if let CircuitOp::Input { .. } = node.op {
+            let made = self.fresh(id)?;
+            self.registers.insert(id, made);
+            return Ok(());
+        }
+        // A transform, product or factor takes a rescale that follows into its step, a transform a bias as well.
+        let takes_rescale = matches!(
+            node.op,
+            CircuitOp::MatVec { .. }
+                | CircuitOp::Mul
+                | CircuitOp::Square
+                | CircuitOp::MulScalar { .. }
+                | CircuitOp::MulVector { .. }
+        );
+        let rescaled = if takes_rescale {
+            self.sole_rescale(id)
+        } else {
+            None
+        };
+        let mut last = rescaled.unwrap_or(id);
+        let rescale = rescaled.is_some();
+        let mut bias = Vec::new();
+        if matches!(node.op, CircuitOp::MatVec { .. })
+            && let Some((
+                user,
+                CircuitNode {
+                    op: CircuitOp::AddVector { vector },
+                    ..
+                },
+            )) = self.sole_user(last)
+        {
+            bias = self.slot_vectors(user, *vector)?;
+            last = user;
+        }
+        self.fused.extend(rescaled);
+        self.fused.insert(last);
+        let a = self.registers(operand(0)?)?;
+        let dst = self.fresh(last)?;
+        if let CircuitOp::MatVec {
+            matrix,
+            plain_scale,
+            shape,
+        } = &node.op
+        {
+            let transform = self.transform(
+                id,
+                operand(0)?,
+                *matrix,
+                plain_scale,
+                shape.baby_step,
+                shape.block_height,
+            )?;
+            let op = StepOp::LinearTransform {
+                transform,
+                src: a,
+                dst: dst.clone(),
+                rescale,
+                bias,
+            };
+            self.step(last, op)?;
+            self.registers.insert(last, dst);
+            return Ok(());
+        }
+        let b = match node.op {
+            CircuitOp::Add | CircuitOp::Sub | CircuitOp::Mul => self.registers(operand(1)?)?,
+            _ => vec![],
+        };
+        let vectors = match node.op {
+            CircuitOp::AddVector { vector } | CircuitOp::MulVector { vector, .. } => {
+                self.slot_vectors(id, vector)?
+            }
+            _ => vec![],
+        };
+        for (i, dst) in dst.iter().copied().enumerate() {
+            let missing = || fault(id, "its operand has fewer ciphertexts");
+            let a = *a.get(i).ok_or_else(missing)?;
+            let b = || b.get(i).copied().ok_or_else(missing);
+            let vector = || vectors.get(i).copied().ok_or_else(missing);
+            let op = match &node.op {
+                CircuitOp::Rescale => StepOp::Rescale { dst, a },
+                CircuitOp::DropLevel => StepOp::DropLevel {
+                    dst,
+                    a,
+                    level: node.level,
+                },
+                CircuitOp::Add => StepOp::Add { dst, a, b: b()? },
+                CircuitOp::Sub => StepOp::Sub { dst, a, b: b()? },
+                CircuitOp::Mul => StepOp::Mul {
+                    dst,
+                    a,
+                    b: b()?,
+                    rescale,
+                },
+                CircuitOp::Square => StepOp::Square { dst, a, rescale },
+                CircuitOp::AddVector { .. } => StepOp::AddVector {
+                    dst,
+                    a,
+                    vector: vector()?,
+                },
+                CircuitOp::MulScalar { value, plain_scale } => StepOp::MulScalar {
+                    dst,
+                    a,
+                    value: *value,
+                    plain_scale: plain_scale.clone(),
+                    rescale,
+                },
+                CircuitOp::MulVector { plain_scale, .. } => StepOp::MulVector {
+                    dst,
+                    a,
+                    vector: vector()?,
+                    plain_scale: plain_scale.clone(),
+                    rescale,
+                },
+                CircuitOp::Input { .. } | CircuitOp::MatVec { .. } => continue,
+            };
+            self.step(last, op)?;
+        }
+        self.registers.insert(last, dst);
+        Ok(())
+    }
+
+    fn step(&mut self, id: NodeId, op: StepOp) -> Result<(), EmitError> {
+        let node = self.get(id)?;
+        self.plan.steps.push(Step {
+            op,
+            free: vec![],
+            level: node.level,
+            scale: node.scale.clone(),
+            range: node.range,
+            noise: node.noise,
+            origin: node.origin.to_string(),
+        });
+        Ok(())
+    }
+
+    /// A constant vector in the layout of node `id`, one slot vector per ciphertext.
+    fn slot_vectors(&mut self, id: NodeId, vector: VectorId) -> Result<Vec<u32>, EmitError> {
+        let vector = self.circuit.vectors.get(vector.0 as usize);
+        let vector = vector.ok_or_else(|| fault(id, "its vector is missing"))?;
+        let packed = self.layout(id)?.pack(vector.tensor.data());
+        let packed = packed.ok_or_else(|| fault(id, "its vector does not fit its layout"))?;
+        let several = packed.len() > 1;
+        let mut ids = Vec::new();
+        for (i, values) in packed.into_iter().enumerate() {
+            ids.push(self.plan.vectors.len() as u32);
+            let name = if several {
+                format!("{}.{i}", vector.name)
+            } else {
+                vector.name.clone()
+            };
+            self.plan.vectors.push(SlotVector { name, values });
+        }
+        Ok(ids)
+    }
+
+    fn transform(
+        &mut self,
+        id: NodeId,
+        operand: NodeId,
+        matrix: MatrixId,
+        plain_scale: &Scale,
+        baby_step: usize,
+        block_height: usize,
+    ) -> Result<u32, EmitError> {
+        let matrix = self.circuit.matrices.get(matrix.0 as usize);
+        let matrix = matrix.ok_or_else(|| fault(id, "its matrix is missing"))?;
+        let (from, to) = (self.layout(operand)?, self.layout(id)?);
+        if matrix.rows != to.len() || matrix.cols != from.len() {
+            return Err(fault(id, "its matrix does not fit the layouts"));
+        }
+        if block_height != to.period {
+            return Err(fault(id, "rows must repeat with the period of the result"));
+        }
+        let blocks = blocks(matrix, from, to)
+            .ok_or_else(|| fault(id, "a layout has a position out of range"))?;
+        let period = from.period.max(to.period);
+        let mut folds = Vec::new();
+        let mut fold = period / 2;
+        while fold >= to.period.max(1) {
+            folds.push(fold as u32);
+            fold /= 2;
+        }
+        self.plan.transforms.push(Transform {
+            name: matrix.name.clone(),
+            period,
+            level: self.get(id)?.level,
+            plain_scale: plain_scale.clone(),
+            baby_step,
+            folds,
+            blocks,
+        });
+        Ok(self.plan.transforms.len() as u32 - 1)
+    }
+
+    fn port(&self, port: &Port) -> Result<PlanPort, EmitError> {
+        let node = self.get(port.node)?;
+        let layout = Layout {
+            shape: port.shape.clone(),
+            ..self.layout(port.node)?.clone()
+        };
+        Ok(PlanPort {
+            name: port.name.clone(),
+            shape: port.shape.clone(),
+            dtype: port.dtype,
+            batched: port.batched,
+            range: port.range,
+            layout,
+            level: node.level,
+            scale: node.scale.clone(),
+            registers: self.registers(port.node)?,
+            noise: node.noise,
+        })
+    }
+}
+
+fn fault(node: NodeId, message: &str) -> EmitError {
+    EmitError {
+        node,
+        message: message.to_owned(),
+    }
+}
+
+/// The diagonals of a matrix between two layouts (see `lower::packing` for the rule).
+fn blocks(matrix: &Matrix, from: &Layout, to: &Layout) -> Option<Vec<Block>> {
+    let (modulus, period) = (from.period.min(to.period), from.period.max(to.period));
+    let mut found: BTreeMap<(u32, u32), BTreeMap<u32, Vec<f64>>> = BTreeMap::new();
+    for r in 0..matrix.rows {
+        let row = *to.positions.get(r)? as usize;
+        let (row_block, row_slot) = (row / to.period, row % to.period);
+        for (c, value) in matrix.row(r) {
+            let col = *from.positions.get(c)? as usize;
+            let (col_block, col_slot) = (col / from.period, col % from.period);
+            let d = col_slot.wrapping_sub(row_slot) & (modulus - 1);
+            let slot = if from.period >= to.period {
+                col_slot.wrapping_sub(d) & (period - 1)
+            } else {
+                row_slot
+            };
+            let block = found
+                .entry((row_block as u32, col_block as u32))
+                .or_default();
+            let diagonal = block.entry(d as u32).or_insert_with(|| vec![0.0; period]);
+            *diagonal.get_mut(slot)? += value;
+        }
+    }
+    let block = |((row, col), diagonals): ((u32, u32), BTreeMap<u32, Vec<f64>>)| Block {
+        row,
+        col,
+        diagonals: diagonals
+            .into_iter()
+            .map(|(rotation, values)| Diagonal { rotation, values })
+            .collect(),
+    };
+    Some(found.into_iter().map(block).collect())
+}
+
+/// Notes after each step the registers that nothing reads any more.
+fn free(plan: &mut Plan) {
+    let mut needed: BTreeSet<Register> = plan
+        .outputs
+        .iter()
+        .flat_map(|o| o.registers.iter().copied())
+        .collect();
+    for step in plan.steps.iter_mut().rev() {
+        let touched: BTreeSet<Register> = step
+            .op
+            .read()
+            .into_iter()
+            .chain(step.op.written())
+            .collect();
+        step.free = touched.into_iter().filter(|r| needed.insert(*r)).collect();
+    }
+}
+
+fn keys(plan: &Plan) -> KeyRequest {
+    let mut rotations: BTreeMap<u32, u32> = BTreeMap::new();
+    let mut relinearization = None;
+    for step in &plan.steps {
+        match &step.op {
+            StepOp::LinearTransform { transform, .. } => {
+                let Some(transform) = plan.transforms.get(*transform as usize) else {
+                    continue;
+                };
+                let level = transform.level as u32;
+                let steps = transform
+                    .baby_rotations()
+                    .into_iter()
+                    .chain(transform.giant_rotations());
+                for steps in steps.chain(transform.folds.iter().copied()) {
+                    let known = rotations.entry(steps).or_insert(level);
+                    *known = (*known).max(level);
+                }
+            }
+            StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => {
+                let level = step.level as u32 + u32::from(*rescale);
+                relinearization = Some(relinearization.map_or(level, |l: u32| l.max(level)));
+            }
+            _ => {}
+        }
+    }
+    let rotations = rotations
+        .into_iter()
+        .map(|(steps, level)| RotationKeySpec { steps, level })
+        .collect();
+    KeyRequest {
+        relinearization,
+        rotations,
+        conjugation: None,
+    }
+}
+
+/// Bytes of one switching key up to `level`: on disk (one half, bit-packed) and in memory (both halves, 64-bit words).
+fn key_bytes(params: &CkksLiteral, level: u32) -> (u64, u64) {
+    let n = params.n() as u64;
+    let chain = (level as usize + 1).min(params.q.len());
+    let digits = chain.div_ceil(params.digit_size.max(1)) as u64;
+    let primes = params.q.iter().take(chain).chain(&params.p);
+    let bits: u64 = primes
+        .clone()
+        .map(|p| u64::from(64 - p.leading_zeros()))
+        .sum();
+    (
+        digits * bits * n / 8 + 64,
+        digits * 2 * 8 * n * primes.count() as u64,
+    )
+}
+
+fn estimates(plan: &Plan) -> Estimates {
+    let params = &plan.params;
+    let mut work = Work::default();
+    let limbs = |level: usize| Limbs {
+        q: level as u64 + 1,
+        p: params.p.len() as u64,
+        digit_size: params.digit_size as u64,
+    };
+    let words = |level: usize| 2 * 8 * params.n() as u64 * (level as u64 + 1);
+    let mut constants = 0;
+    let (mut live, mut peak) = (0_u64, 0_u64);
+    let mut sizes: BTreeMap<Register, u64> = BTreeMap::new();
+    for port in &plan.inputs {
+        for register in &port.registers {
+            sizes.insert(*register, words(port.level));
+            live += words(port.level);
+        }
+    }
+    for step in &plan.steps {
+        let mut scratch = 0;
+        match &step.op {
+            StepOp::LinearTransform {
+                transform,
+                src,
+                dst,
+                ..
+            } => {
+                let Some(transform) = plan.transforms.get(*transform as usize) else {
+                    continue;
+                };
+                let diagonals: usize = transform.blocks.iter().map(|b| b.diagonals.len()).sum();
+                let babies = transform.baby_rotations().len() as u64;
+                work += limbs(transform.level).transform(TransformCounts {
+                    cols: src.len() as u64,
+                    rows: dst.len() as u64,
+                    diagonals: diagonals as u64,
+                    babies,
+                    giants: transform.giant_rotations().len() as u64,
+                    folds: transform.folds.len() as u64,
+                });
+                let special = params.p.len() as u64;
+                let per_limb = 8 * 2 * transform.period as u64;
+                constants += diagonals as u64 * per_limb * (transform.level as u64 + 1 + special);
+                let wide = 2 * 8 * params.n() as u64 * (transform.level as u64 + 1 + special);
+                scratch = wide * (babies + 4) * src.len() as u64;
+            }
+            StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => {
+                work += limbs(step.level + usize::from(*rescale)).multiply();
+                scratch = 4 * words(step.level + 1);
+            }
+            StepOp::MulScalar { rescale, .. } | StepOp::MulVector { rescale, .. } => {
+                let level = step.level + usize::from(*rescale);
+                work += Work {
+                    ntts: 0,
+                    macs: 2 * (level as u64 + 1),
+                };
+                if *rescale {
+                    work += limbs(level).rescale();
+                }
+            }
+            StepOp::Rescale { .. } => work += limbs(step.level + 1).rescale(),
+            StepOp::Add { .. } | StepOp::Sub { .. } | StepOp::AddVector { .. } => {
+                work += Work {
+                    ntts: 0,
+                    macs: 2 * (step.level as u64 + 1),
+                };
+            }
+            StepOp::DropLevel { .. } => {}
+        }
+        for register in step.op.written() {
+            sizes.insert(register, words(step.level));
+            live += words(step.level);
+        }
+        peak = peak.max(live + scratch);
+        for register in &step.free {
+            live = live.saturating_sub(sizes.remove(register).unwrap_or(0));
+        }
+    }
+    let levels = plan
+        .keys
+        .rotations
+        .iter()
+        .map(|k| k.level)
+        .chain(plan.keys.relinearization);
+    let (mut disk, mut memory) = (0, 0);
+    for level in levels.chain(plan.keys.conjugation) {
+        let (d, m) = key_bytes(params, level);
+        disk += d;
+        memory += m;
+    }
+    // Recipes are kept in clear too, and the process itself takes some.
+    let recipes: usize = plan
+        .transforms
+        .iter()
+        .flat_map(|t| &t.blocks)
+        .flat_map(|b| &b.diagonals)
+        .map(|d| d.values.len())
+        .sum();
+    const PROCESS_BYTES: u64 = 16 << 20;
+    Estimates {
+        ntts: work.ntts,
+        limb_macs: work.macs,
+        latency_s: work.seconds(params.log_n),
+        eval_key_bytes: disk,
+        run_bytes: PROCESS_BYTES + memory + constants + peak + 8 * recipes as u64,
+    }
+}

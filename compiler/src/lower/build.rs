@@ -1,0 +1,349 @@
+//! The circuit of a network whose packing, levels and parameters are chosen, with exact scales.
+//!
+//! A plaintext scale is the exact rational that brings its product to the scale that is wanted after the rescale:
+//! `s_plain = s_out q_l / s_in`. So no two summands ever differ in scale.
+
+use super::levels::{Levels, Statistics, consumes};
+use super::network::{Kind, Network, Term};
+use super::noise::{Analysis, Source};
+use super::params::Chosen;
+use super::{InputKnowledge, LowerError, Options};
+use cipherloom_ir::circuit::{
+    Circuit, CircuitNode, CircuitOp, LayoutId, Matrix, MatrixId, Port, TransformShape, Vector,
+    VectorId,
+};
+use cipherloom_ir::graph::Dag;
+use cipherloom_ir::tensor::Module;
+use cipherloom_ir::value::{DType, Range};
+use cipherloom_ir::{NodeId, Scale, Tensor};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Builds the circuit.
+pub(super) fn circuit(
+    module: &Module,
+    network: &Network,
+    levels: &Levels,
+    statistics: &Statistics,
+    inputs: InputKnowledge<'_>,
+    options: &Options,
+    chosen: &Chosen,
+) -> Result<Circuit, LowerError> {
+    let max = super::levels::group_max(levels, statistics);
+    let analysis = Analysis::new(network, levels, statistics, &chosen.packing, max);
+    let logs = analysis.log_scales(&chosen.candidate);
+    let variances = analysis.variances(&chosen.candidate);
+    let mut builder = Builder {
+        network,
+        levels,
+        statistics,
+        chosen,
+        scales: exact_scales(network, levels, &analysis, chosen)?,
+        sources: (0..network.values.len())
+            .map(|v| analysis.source(v, &chosen.candidate, &logs))
+            .collect(),
+        noise: variances
+            .iter()
+            .map(|v| v.iter().sum::<f64>() / v.len().max(1) as f64)
+            .collect(),
+        made: Vec::new(),
+        dropped: BTreeMap::new(),
+        circuit: Circuit {
+            name: module.name.clone(),
+            source: module.source.clone(),
+            params: chosen.literal.clone(),
+            graph: Dag::new(),
+            layouts: chosen.packing.layouts.clone(),
+            matrices: vec![],
+            vectors: vec![],
+            inputs: vec![],
+            outputs: vec![],
+        },
+    };
+    for v in 0..network.values.len() {
+        let node = builder.value(v)?;
+        builder.made.push(node);
+    }
+    for input in &module.inputs {
+        let made = network
+            .values
+            .iter()
+            .position(|v| matches!(&v.kind, Kind::Input(n) if *n == input.name));
+        let Some(v) = made else { continue };
+        let shape = module
+            .graph
+            .get(input.node)
+            .map(|n| n.shape.clone())
+            .unwrap_or_default();
+        let known = inputs
+            .ranges
+            .get(&input.name)
+            .copied()
+            .unwrap_or(statistics.ranges[v]);
+        builder.circuit.inputs.push(Port {
+            name: input.name.clone(),
+            node: builder.made[v],
+            shape,
+            dtype: input.dtype,
+            batched: input.batched,
+            range: known.widened(options.margin),
+        });
+    }
+    for (output, v) in module.outputs.iter().zip(&network.outputs) {
+        builder.circuit.outputs.push(Port {
+            name: output.name.clone(),
+            node: builder.made[*v],
+            shape: module
+                .graph
+                .get(output.node)
+                .map(|n| n.shape.clone())
+                .unwrap_or_default(),
+            dtype: DType::F32,
+            batched: output.batched,
+            range: statistics.ranges[*v],
+        });
+    }
+    Ok(builder.circuit)
+}
+
+/// A scale near `2^log` with a short mantissa, so that exact fractions stay short.
+fn short_scale(log: f64) -> Option<Scale> {
+    const MANTISSA_BITS: f64 = 20.0;
+    let unit = libm::floor(log) - MANTISSA_BITS;
+    Scale::from_f64(libm::exp2(unit) * libm::round(libm::exp2(log - unit)))
+}
+
+fn exact_scales(
+    network: &Network,
+    levels: &Levels,
+    analysis: &Analysis<'_>,
+    chosen: &Chosen,
+) -> Result<Vec<Scale>, LowerError> {
+    let lost = |v: usize| LowerError::Malformed(format!("the scale of value {v} is out of range"));
+    let mut scales: Vec<Scale> = Vec::with_capacity(network.values.len());
+    for (v, value) in network.values.iter().enumerate() {
+        let prime = chosen
+            .literal
+            .q
+            .get(levels.level[v] + 1)
+            .copied()
+            .unwrap_or(1);
+        let scale = match (levels.group[v], &value.kind) {
+            (Some(g), _) => {
+                let log = chosen.candidate.magnitude[g] - libm::log2(analysis.group_max[g]);
+                short_scale(log).ok_or_else(|| lost(v))?
+            }
+            (None, Kind::Square(a)) => scales[*a].mul(&scales[*a]).div_prime(prime),
+            (None, Kind::Mul(a, b)) => scales[*a].mul(&scales[*b]).div_prime(prime),
+            (None, Kind::Linear { terms, .. }) => {
+                let kept = terms.iter().find(|(_, t)| matches!(t, Term::Identity));
+                kept.map(|(u, _)| scales[*u].clone())
+                    .ok_or_else(|| lost(v))?
+            }
+            (None, Kind::Input(_)) => return Err(lost(v)),
+        };
+        scales.push(scale);
+    }
+    Ok(scales)
+}
+
+struct Builder<'b> {
+    network: &'b Network,
+    levels: &'b Levels,
+    statistics: &'b Statistics,
+    chosen: &'b Chosen,
+    scales: Vec<Scale>,
+    sources: Vec<Source>,
+    noise: Vec<f64>,
+    made: Vec<NodeId>,
+    dropped: BTreeMap<(usize, usize), NodeId>,
+    circuit: Circuit,
+}
+
+impl Builder<'_> {
+    fn add(
+        &mut self,
+        op: CircuitOp,
+        operands: &[NodeId],
+        template: &CircuitNode,
+    ) -> Result<NodeId, LowerError> {
+        let node = CircuitNode {
+            op,
+            ..template.clone()
+        };
+        let added = self.circuit.graph.add(node, operands);
+        added.ok_or_else(|| LowerError::Malformed("an operand of the circuit is missing".into()))
+    }
+
+    /// What is known of value `v` once it is made.
+    fn template(&self, v: usize) -> CircuitNode {
+        CircuitNode {
+            op: CircuitOp::Rescale,
+            level: self.levels.level[v],
+            scale: self.scales[v].clone(),
+            layout: LayoutId(self.chosen.packing.of[v] as u32),
+            range: self.statistics.ranges[v],
+            mean_square: self.statistics.mean_square(v),
+            noise: self.noise[v],
+            origin: self.network.values[v].origin.clone(),
+        }
+    }
+
+    /// Value `u` at `level`.
+    fn at(&mut self, u: usize, level: usize) -> Result<NodeId, LowerError> {
+        if self.levels.level[u] == level {
+            return Ok(self.made[u]);
+        }
+        if let Some(done) = self.dropped.get(&(u, level)) {
+            return Ok(*done);
+        }
+        let template = CircuitNode {
+            level,
+            ..self.template(u)
+        };
+        let node = self.add(CircuitOp::DropLevel, &[self.made[u]], &template)?;
+        self.dropped.insert((u, level), node);
+        Ok(node)
+    }
+
+    fn unique(&self, name: &str) -> String {
+        let base = if name.is_empty() { "matrix" } else { name };
+        let taken = |n: &str| {
+            self.circuit.matrices.iter().any(|m| m.name == n)
+                || self.circuit.vectors.iter().any(|v| v.name == n)
+        };
+        let mut unique = base.to_owned();
+        let mut suffix = 1;
+        while taken(&unique) {
+            suffix += 1;
+            unique = format!("{base}.{suffix}");
+        }
+        unique
+    }
+
+    fn value(&mut self, v: usize) -> Result<NodeId, LowerError> {
+        let done = self.template(v);
+        let level = done.level;
+        let prime = self
+            .chosen
+            .literal
+            .q
+            .get(level + 1)
+            .and_then(|q| Scale::from_u64(*q))
+            .unwrap_or_else(Scale::one);
+        let rounding = self.sources[v].rounding;
+        // The value before its rescale: at the level above, at the scale times the prime.
+        let open = CircuitNode {
+            level: level + 1,
+            scale: done.scale.mul(&prime),
+            noise: (done.noise - rounding).max(0.0),
+            ..done.clone()
+        };
+        let value = &self.network.values[v];
+        match &value.kind {
+            Kind::Input(name) => self.add(CircuitOp::Input { name: name.clone() }, &[], &done),
+            Kind::Square(a) => {
+                let operand = self.at(*a, level + 1)?;
+                let square = self.add(CircuitOp::Square, &[operand], &open)?;
+                self.add(CircuitOp::Rescale, &[square], &done)
+            }
+            Kind::Mul(a, b) => {
+                let operands = [self.at(*a, level + 1)?, self.at(*b, level + 1)?];
+                let product = self.add(CircuitOp::Mul, &operands, &open)?;
+                self.add(CircuitOp::Rescale, &[product], &done)
+            }
+            Kind::Linear { terms, bias } => {
+                let unbiased = if bias.is_empty() {
+                    done.range
+                } else {
+                    shifted(done.range, bias)
+                };
+                let open = CircuitNode {
+                    range: unbiased,
+                    ..open
+                };
+                let partial = CircuitNode {
+                    range: unbiased,
+                    ..done.clone()
+                };
+                let mut sum: Option<NodeId> = None;
+                for (t, (u, term)) in terms.iter().enumerate() {
+                    let plain_scale = open.scale.div(&self.scales[*u]);
+                    let op = match term {
+                        Term::Identity => continue,
+                        Term::Scalar(value) => CircuitOp::MulScalar {
+                            value: *value,
+                            plain_scale,
+                        },
+                        Term::Matrix(matrix) => self.matvec(v, t, matrix, plain_scale)?,
+                    };
+                    let operand = self.at(*u, level + 1)?;
+                    let product = self.add(op, &[operand], &open)?;
+                    sum = Some(match sum {
+                        None => product,
+                        Some(before) => self.add(CircuitOp::Add, &[before, product], &open)?,
+                    });
+                }
+                let mut result = match sum {
+                    Some(sum) => Some(self.add(CircuitOp::Rescale, &[sum], &partial)?),
+                    None => None,
+                };
+                for (u, _) in terms.iter().filter(|(_, t)| matches!(t, Term::Identity)) {
+                    let operand = self.at(*u, level)?;
+                    result = Some(match result {
+                        None => operand,
+                        Some(before) => self.add(CircuitOp::Add, &[before, operand], &partial)?,
+                    });
+                }
+                let Some(result) = result else {
+                    return Err(LowerError::Constant(value.origin.clone()));
+                };
+                debug_assert!(consumes(&value.kind) || sum.is_none());
+                if bias.is_empty() {
+                    return Ok(result);
+                }
+                let vector = VectorId(self.circuit.vectors.len() as u32);
+                let name = self.unique(&format!("{}.bias", value.name));
+                let tensor = Arc::new(Tensor::from_vec(bias.clone()));
+                self.circuit.vectors.push(Vector { name, tensor });
+                self.add(CircuitOp::AddVector { vector }, &[result], &done)
+            }
+        }
+    }
+
+    fn matvec(
+        &mut self,
+        v: usize,
+        t: usize,
+        matrix: &Arc<Matrix>,
+        plain_scale: Scale,
+    ) -> Result<CircuitOp, LowerError> {
+        let shape = self.chosen.packing.shapes.get(&(v, t));
+        let shape = shape.ok_or_else(|| LowerError::Malformed("a matrix has no packing".into()))?;
+        let shape = TransformShape {
+            block_height: self.circuit.layouts[self.chosen.packing.of[v]].period,
+            baby_step: shape.baby_step,
+            diagonals: shape.counts.diagonals as usize,
+        };
+        let id = MatrixId(self.circuit.matrices.len() as u32);
+        let name = self.unique(&self.network.values[v].name);
+        self.circuit.matrices.push(Arc::new(Matrix {
+            name,
+            ..Matrix::clone(matrix)
+        }));
+        Ok(CircuitOp::MatVec {
+            matrix: id,
+            plain_scale,
+            shape,
+        })
+    }
+}
+
+/// The range of a value before the bias was added, at most.
+fn shifted(range: Range, bias: &[f64]) -> Range {
+    let bounds = Range::of(bias.iter().copied()).unwrap_or(Range { lo: 0.0, hi: 0.0 });
+    Range {
+        lo: range.lo - bounds.hi,
+        hi: range.hi - bounds.lo,
+    }
+}

@@ -1,0 +1,297 @@
+//! The noise of every value, predicted from the rules of `cipherloom_ir::noise`.
+//!
+//! Values are real, so only the real part of a slot's error counts: half the variance of the rules, which are those of the
+//! complex slot. An error in a plaintext that repeats with period n comes from 2n rounded coefficients instead of N.
+//!
+//! To first order the variance of an output is a sum over sources, each times a gain that depends on weights and
+//! values alone. The gains are found once, backwards from the outputs; then a set of parameters is judged by a few sums.
+//! The forward pass keeps one variance per element, since the elements of a layer differ much.
+
+use super::levels::{Levels, Statistics, log_scales};
+use super::network::{Kind, Network, Term};
+use super::packing::Packing;
+use cipherloom_ir::noise::{NoiseModel, REAL_PART, TransformNoise};
+
+/// What an operation adds of its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Source {
+    /// The variance added to every element before the last rounding (encoding, key switches of giants and folds).
+    pub(crate) inner: f64,
+    /// The variance that rescale and bias add to every element.
+    pub(crate) rounding: f64,
+    /// For each term of a linear value, the variance added to its operand (hoisted key switches).
+    pub(crate) operand: Vec<f64>,
+}
+
+/// Parameters as far as noise is concerned.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// log2 of scale times largest value, for each free group.
+    pub(crate) magnitude: Vec<f64>,
+    /// log2 of the chain's primes.
+    pub(crate) primes: Vec<f64>,
+    /// The rest.
+    pub(crate) model: NoiseModel,
+}
+
+/// The analysis of one network in one packing.
+pub(crate) struct Analysis<'n> {
+    pub(crate) network: &'n Network,
+    pub(crate) levels: &'n Levels,
+    pub(crate) statistics: &'n Statistics,
+    pub(crate) packing: &'n Packing,
+    pub(crate) group_max: Vec<f64>,
+    /// For each value, the sum over its elements of the output's sensitivity.
+    gains: Vec<f64>,
+    /// For each value and term, the same for an error of that term's operand alone.
+    term_gains: Vec<Vec<f64>>,
+}
+
+impl<'n> Analysis<'n> {
+    /// Finds the gains. Outputs are measured relative to their largest value.
+    pub(crate) fn new(
+        network: &'n Network,
+        levels: &'n Levels,
+        statistics: &'n Statistics,
+        packing: &'n Packing,
+        group_max: Vec<f64>,
+    ) -> Self {
+        let mut sensitivity: Vec<Vec<f64>> =
+            network.values.iter().map(|v| vec![0.0; v.len()]).collect();
+        for output in &network.outputs {
+            let max = statistics.max_abs(*output);
+            let share = 1.0 / (sensitivity[*output].len().max(1) as f64 * max * max);
+            sensitivity[*output].iter_mut().for_each(|s| *s += share);
+        }
+        let mut gains = vec![0.0; network.values.len()];
+        let mut term_gains = vec![Vec::new(); network.values.len()];
+        for v in (0..network.values.len()).rev() {
+            let own = std::mem::take(&mut sensitivity[v]);
+            gains[v] = own.iter().sum();
+            let squares = &statistics.mean_squares;
+            match &network.values[v].kind {
+                Kind::Input(_) => {}
+                Kind::Square(a) => {
+                    let pairs = own.iter().zip(&squares[*a]);
+                    sensitivity[*a]
+                        .iter_mut()
+                        .zip(pairs)
+                        .for_each(|(s, (g, m))| *s += 4.0 * m * g);
+                }
+                Kind::Mul(a, b) => {
+                    for (to, other) in [(*a, *b), (*b, *a)] {
+                        let pairs = own.iter().zip(&squares[other]);
+                        sensitivity[to]
+                            .iter_mut()
+                            .zip(pairs)
+                            .for_each(|(s, (g, m))| *s += m * g);
+                    }
+                }
+                Kind::Linear { terms, .. } => {
+                    for (u, term) in terms {
+                        let mut sum = 0.0;
+                        match term {
+                            Term::Matrix(m) => {
+                                for (r, g) in own.iter().enumerate() {
+                                    for (c, w) in m.row(r) {
+                                        sensitivity[*u][c] += w * w * g;
+                                        sum += w * w * g;
+                                    }
+                                }
+                            }
+                            Term::Scalar(_) | Term::Identity => {
+                                let factor = if let Term::Scalar(f) = term {
+                                    f * f
+                                } else {
+                                    1.0
+                                };
+                                for (s, g) in sensitivity[*u].iter_mut().zip(&own) {
+                                    *s += factor * g;
+                                    sum += factor * g;
+                                }
+                            }
+                        }
+                        term_gains[v].push(sum);
+                    }
+                }
+            }
+        }
+        Self {
+            network,
+            levels,
+            statistics,
+            packing,
+            group_max,
+            gains,
+            term_gains,
+        }
+    }
+
+    /// The logarithms of all scales.
+    pub(crate) fn log_scales(&self, candidate: &Candidate) -> Vec<f64> {
+        log_scales(
+            self.network,
+            self.levels,
+            &self.group_max,
+            &candidate.magnitude,
+            &candidate.primes,
+        )
+    }
+
+    /// log2 of scale times largest value, for each value.
+    pub(crate) fn magnitudes(&self, logs: &[f64]) -> Vec<f64> {
+        logs.iter()
+            .enumerate()
+            .map(|(v, log)| log + libm::log2(self.statistics.max_abs(v)))
+            .collect()
+    }
+
+    /// What each value's operation adds.
+    pub(crate) fn source(&self, v: usize, candidate: &Candidate, logs: &[f64]) -> Source {
+        let model = &candidate.model;
+        let layout = &self.packing.layouts[self.packing.of[v]];
+        let level = self.levels.level[v];
+        let prime = candidate.primes.get(level + 1).copied().unwrap_or(0.0);
+        let mut source = Source::default();
+        match &self.network.values[v].kind {
+            Kind::Input(_) => source.inner = model.fresh_secret(logs[v]),
+            Kind::Mul(a, b) => {
+                source.inner = model.key_noise(level + 1, logs[*a] + logs[*b]);
+                source.rounding = model.rounding(logs[v]);
+            }
+            Kind::Square(a) => {
+                source.inner = model.key_noise(level + 1, 2.0 * logs[*a]);
+                source.rounding = model.rounding(logs[v]);
+            }
+            Kind::Linear { terms, bias } => {
+                let mut rescaled = false;
+                for (t, (u, term)) in terms.iter().enumerate() {
+                    let plain = logs[v] + prime - logs[*u];
+                    let mut operand = 0.0;
+                    match term {
+                        Term::Identity => {}
+                        Term::Scalar(_) => {
+                            rescaled = true;
+                            let step = libm::exp2(-plain);
+                            source.inner +=
+                                step * step / 12.0 * self.statistics.mean_square(*u) / REAL_PART;
+                        }
+                        Term::Matrix(_) => {
+                            rescaled = true;
+                            if let Some(shape) = self.packing.shapes.get(&(v, t)) {
+                                let from = &self.packing.layouts[self.packing.of[*u]];
+                                let occupied =
+                                    from.len() as f64 / (from.period * from.ciphertexts) as f64;
+                                let (inner, hoisted) = model.transform(&TransformNoise {
+                                    level: level + 1,
+                                    log_scale: logs[*u],
+                                    log_plain_scale: plain,
+                                    period: shape.period,
+                                    diagonals: shape.counts.diagonals as f64
+                                        / layout.ciphertexts as f64,
+                                    hoisted: shape.counts.babies > 0,
+                                    giants: shape.counts.giants as f64,
+                                    folds: shape.counts.folds as u32,
+                                    mean_square: self.statistics.mean_square(*u) * occupied,
+                                });
+                                source.inner += inner;
+                                operand = hoisted;
+                            }
+                        }
+                    }
+                    source.operand.push(REAL_PART * operand);
+                }
+                if rescaled {
+                    source.rounding += model.rounding(logs[v]);
+                }
+                if !bias.is_empty() {
+                    source.rounding += model.encode_periodic(logs[v], layout.period);
+                }
+            }
+        }
+        source.inner *= REAL_PART;
+        source.rounding *= REAL_PART;
+        source
+    }
+
+    /// The mean variance of the outputs, relative to the square of their largest value, to first order.
+    pub(crate) fn output_variance(&self, candidate: &Candidate) -> f64 {
+        let logs = self.log_scales(candidate);
+        let mut sum = 0.0;
+        for v in 0..self.network.values.len() {
+            let source = self.source(v, candidate, &logs);
+            sum += self.gains[v] * (source.inner + source.rounding);
+            sum += source
+                .operand
+                .iter()
+                .zip(&self.term_gains[v])
+                .map(|(s, g)| s * g)
+                .sum::<f64>();
+        }
+        sum / self.network.outputs.len().max(1) as f64
+    }
+
+    /// The variance of every element of every value.
+    pub(crate) fn variances(&self, candidate: &Candidate) -> Vec<Vec<f64>> {
+        let logs = self.log_scales(candidate);
+        let mut all: Vec<Vec<f64>> = Vec::with_capacity(self.network.values.len());
+        for (v, value) in self.network.values.iter().enumerate() {
+            let source = self.source(v, candidate, &logs);
+            let mut own = vec![source.inner + source.rounding; value.len()];
+            let squares = &self.statistics.mean_squares;
+            match &value.kind {
+                Kind::Input(_) => {}
+                Kind::Square(a) => {
+                    let pairs = squares[*a].iter().zip(&all[*a]);
+                    own.iter_mut()
+                        .zip(pairs)
+                        .for_each(|(o, (m, v))| *o += NoiseModel::square(*m, *v));
+                }
+                Kind::Mul(a, b) => {
+                    for (i, o) in own.iter_mut().enumerate() {
+                        *o += NoiseModel::product(
+                            squares[*a][i],
+                            all[*a][i],
+                            squares[*b][i],
+                            all[*b][i],
+                        );
+                    }
+                }
+                Kind::Linear { terms, .. } => {
+                    for ((u, term), extra) in terms.iter().zip(&source.operand) {
+                        match term {
+                            Term::Matrix(m) => {
+                                for (r, o) in own.iter_mut().enumerate() {
+                                    *o += m
+                                        .row(r)
+                                        .map(|(c, w)| w * w * (all[*u][c] + extra))
+                                        .sum::<f64>();
+                                }
+                            }
+                            Term::Scalar(f) => {
+                                own.iter_mut()
+                                    .zip(&all[*u])
+                                    .for_each(|(o, v)| *o += f * f * v);
+                            }
+                            Term::Identity => {
+                                own.iter_mut().zip(&all[*u]).for_each(|(o, v)| *o += v)
+                            }
+                        }
+                    }
+                }
+            }
+            all.push(own);
+        }
+        all
+    }
+
+    /// The precision of the worst output in bits: -log2 of the largest expected error (z standard deviations of its
+    /// noisiest element) over the largest value.
+    pub(crate) fn output_bits(&self, variances: &[Vec<f64>], z: f64) -> f64 {
+        let bits = self.network.outputs.iter().map(|o| {
+            let worst = variances[*o].iter().copied().fold(0.0, f64::max);
+            -libm::log2(z * libm::sqrt(worst) / self.statistics.max_abs(*o))
+        });
+        bits.fold(f64::INFINITY, f64::min)
+    }
+}

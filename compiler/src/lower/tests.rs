@@ -1,0 +1,1 @@
+//! Lowering against the clear interpreter.
