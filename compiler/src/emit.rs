@@ -9,7 +9,7 @@ use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, Matrix, MatrixId, 
 use cipherloom_ir::layout::Layout;
 use cipherloom_ir::params::CkksLiteral;
 use cipherloom_ir::plan::{
-    Block, Diagonal, Estimates, KeyRequest, Plan, PlanPort, Register, RotationKeySpec, SlotVector,
+    Block, Diagonal, Estimates, KeyRequest, Plan, PlanPort, Register, SlotVector,
     Step, StepOp, Transform,
 };
 use cipherloom_ir::tensor::Module;
@@ -66,7 +66,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
     }
     let mut plan = emitter.plan;
     free(&mut plan);
-    plan.keys = keys(&plan);
+    plan.keys = plan.required_keys();
     plan.estimates = estimates(&plan);
     Ok(plan)
 }
@@ -383,6 +383,12 @@ fn blocks(matrix: &Matrix, from: &Layout, to: &Layout) -> Option<Vec<Block>> {
             *diagonal.get_mut(slot)? += value;
         }
     }
+    // A row of blocks without any weight is still a result: a diagonal of zeros.
+    for row in 0..to.ciphertexts as u32 {
+        if !found.keys().any(|(r, _)| *r == row) {
+            found.insert((row, 0), BTreeMap::from([(0, vec![0.0; period])]));
+        }
+    }
     let block = |((row, col), diagonals): ((u32, u32), BTreeMap<u32, Vec<f64>>)| Block {
         row,
         col,
@@ -406,46 +412,9 @@ fn free(plan: &mut Plan) {
             .op
             .read()
             .into_iter()
-            .chain(step.op.written())
+            .chain(step.op.results())
             .collect();
         step.free = touched.into_iter().filter(|r| needed.insert(*r)).collect();
-    }
-}
-
-fn keys(plan: &Plan) -> KeyRequest {
-    let mut rotations: BTreeMap<u32, u32> = BTreeMap::new();
-    let mut relinearization = None;
-    for step in &plan.steps {
-        match &step.op {
-            StepOp::LinearTransform { transform, .. } => {
-                let Some(transform) = plan.transforms.get(*transform as usize) else {
-                    continue;
-                };
-                let level = transform.level as u32;
-                let steps = transform
-                    .baby_rotations()
-                    .into_iter()
-                    .chain(transform.giant_rotations());
-                for steps in steps.chain(transform.folds.iter().copied()) {
-                    let known = rotations.entry(steps).or_insert(level);
-                    *known = (*known).max(level);
-                }
-            }
-            StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => {
-                let level = step.level as u32 + u32::from(*rescale);
-                relinearization = Some(relinearization.map_or(level, |l: u32| l.max(level)));
-            }
-            _ => {}
-        }
-    }
-    let rotations = rotations
-        .into_iter()
-        .map(|(steps, level)| RotationKeySpec { steps, level })
-        .collect();
-    KeyRequest {
-        relinearization,
-        rotations,
-        conjugation: None,
     }
 }
 
@@ -534,7 +503,7 @@ fn estimates(plan: &Plan) -> Estimates {
             }
             StepOp::DropLevel { .. } => {}
         }
-        for register in step.op.written() {
+        for register in step.op.results() {
             sizes.insert(register, words(step.level));
             live += words(step.level);
         }

@@ -226,40 +226,6 @@ pub enum StepOp {
     },
 }
 
-impl StepOp {
-    /// The registers that the step reads, in the order of its fields.
-    pub fn read(&self) -> Vec<Register> {
-        match self {
-            StepOp::LinearTransform { src, .. } => src.clone(),
-            StepOp::Mul { a, b, .. } | StepOp::Add { a, b, .. } | StepOp::Sub { a, b, .. } => {
-                vec![*a, *b]
-            }
-            StepOp::Square { a, .. }
-            | StepOp::AddVector { a, .. }
-            | StepOp::MulVector { a, .. }
-            | StepOp::MulScalar { a, .. }
-            | StepOp::Rescale { a, .. }
-            | StepOp::DropLevel { a, .. } => vec![*a],
-        }
-    }
-
-    /// The registers that the step writes.
-    pub fn written(&self) -> Vec<Register> {
-        match self {
-            StepOp::LinearTransform { dst, .. } => dst.clone(),
-            StepOp::Mul { dst, .. }
-            | StepOp::Square { dst, .. }
-            | StepOp::Add { dst, .. }
-            | StepOp::Sub { dst, .. }
-            | StepOp::AddVector { dst, .. }
-            | StepOp::MulVector { dst, .. }
-            | StepOp::MulScalar { dst, .. }
-            | StepOp::Rescale { dst, .. }
-            | StepOp::DropLevel { dst, .. } => vec![*dst],
-        }
-    }
-}
-
 /// One step, and what is known of the value that it yields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {

@@ -75,7 +75,7 @@ impl<'p> Simulator<'p> {
             note(&port.registers, port.scale.log2(), port.level)?;
         }
         for step in &plan.steps {
-            note(&step.op.written(), step.scale.log2(), step.level)?;
+            note(&step.op.results(), step.scale.log2(), step.level)?;
         }
         let transforms = plan
             .transforms
