@@ -9,8 +9,8 @@ use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, Matrix, MatrixId, 
 use cipherloom_ir::layout::Layout;
 use cipherloom_ir::params::CkksLiteral;
 use cipherloom_ir::plan::{
-    Block, Diagonal, Estimates, KeyRequest, Plan, PlanPort, Register, SlotVector,
-    Step, StepOp, Transform,
+    Block, Diagonal, Estimates, KeyRequest, Plan, PlanPort, Register, SlotVector, Step, StepOp,
+    Transform,
 };
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::{NodeId, Scale};
@@ -410,7 +410,7 @@ fn free(plan: &mut Plan) {
     for step in plan.steps.iter_mut().rev() {
         let touched: BTreeSet<Register> = step
             .op
-            .read()
+            .operands()
             .into_iter()
             .chain(step.op.results())
             .collect();

@@ -12,7 +12,9 @@ use super::packing::{Packing, choose};
 use super::{LowerError, Options};
 use crate::cost::{Limbs, Work};
 use cipherloom_ir::noise::NoiseModel;
-use cipherloom_ir::params::{CkksLiteral, MAX_PRIME_BITS, SPECIAL_HEADROOM_BITS, ntt_primes_near};
+use cipherloom_ir::params::{
+    CkksLiteral, MAX_PRIME_BITS, MAX_PRIMES, SPECIAL_HEADROOM_BITS, ntt_primes_near,
+};
 use cipherloom_ir::security::{MAX_LOG_N, MIN_LOG_N};
 
 /// Outputs are taken as this many standard deviations off at worst: the largest of about a thousand normal values.
@@ -27,6 +29,9 @@ const HEADROOM_BITS: f64 = 0.25;
 const CAPS: [f64; 3] = [31.0, 40.0, 49.0];
 /// Digit sizes that are tried, each with as many special primes.
 const DIGIT_SIZES: [usize; 3] = [1, 2, 3];
+
+/// Up to this many variables, every pair of them is tried.
+const MAX_PAIRED: usize = 24;
 
 /// What was chosen.
 pub(crate) struct Chosen {
@@ -50,6 +55,9 @@ pub(crate) fn search(
         let Some(limit) = options.security.max_log_qp(log_n) else {
             continue;
         };
+        if levels.depth + 2 > MAX_PRIMES {
+            break;
+        }
         // A chain needs a prime a level, and no prime is smaller than the ring allows.
         if f64::from(limit) < (levels.depth + 2) as f64 * min_prime_bits(log_n) {
             continue;
@@ -292,7 +300,8 @@ impl Space<'_> {
             }
             for i in 0..point.len() {
                 for j in 0..point.len() {
-                    if i != j {
+                    // Deep networks have many pairs; neighbours do there.
+                    if i != j && (point.len() <= MAX_PAIRED || i.abs_diff(j) <= 2) {
                         attempt(&mut point, &[(i, step), (j, -step)]);
                         attempt(&mut point, &[(i, step), (j, step)]);
                     }

@@ -231,10 +231,11 @@ impl<'p> Simulator<'p> {
                 plain_scale,
                 rescale,
             } => {
-                // The factor is a rounded integer over its scale: the same error in every run, and simulated as such.
+                // The factor is encoded as an integer over its scale: an error of its own, the same in every run.
                 let scale = plain_scale.to_f64();
-                let factor = libm::round(value * scale) / scale;
-                let factor = if factor.is_finite() { factor } else { *value };
+                let rounded = libm::round(value * scale) / scale;
+                let exact = state.noise.is_none() || !rounded.is_finite();
+                let factor = if exact { *value } else { rounded };
                 let values = state.get(*a)?.iter().map(|a| a * factor).collect();
                 let variance = self.rounding(*dst, *rescale)?;
                 state.finish(*dst, values, variance)?;
