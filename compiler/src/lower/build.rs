@@ -14,7 +14,7 @@ use cipherloom_ir::circuit::{
 };
 use cipherloom_ir::graph::Dag;
 use cipherloom_ir::tensor::Module;
-use cipherloom_ir::value::{DType, Range};
+use cipherloom_ir::value::DType;
 use cipherloom_ir::{NodeId, Scale, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -253,11 +253,7 @@ impl Builder<'_> {
                 self.add(CircuitOp::Rescale, &[product], &done)
             }
             Kind::Linear { terms, bias } => {
-                let unbiased = if bias.is_empty() {
-                    done.range
-                } else {
-                    shifted(done.range, bias)
-                };
+                let unbiased = self.statistics.unbiased[v];
                 let open = CircuitNode {
                     range: unbiased,
                     ..open
@@ -336,14 +332,5 @@ impl Builder<'_> {
             plain_scale,
             shape,
         })
-    }
-}
-
-/// The range of a value before the bias was added, at most.
-fn shifted(range: Range, bias: &[f64]) -> Range {
-    let bounds = Range::of(bias.iter().copied()).unwrap_or(Range { lo: 0.0, hi: 0.0 });
-    Range {
-        lo: range.lo - bounds.hi,
-        hi: range.hi - bounds.lo,
     }
 }

@@ -15,6 +15,8 @@ use cipherloom_ir::Range;
 pub(crate) struct Statistics {
     /// The range of each value's elements.
     pub(crate) ranges: Vec<Range>,
+    /// The range of each value's elements before its bias is added.
+    pub(crate) unbiased: Vec<Range>,
     /// The mean square of each element of each value.
     pub(crate) mean_squares: Vec<Vec<f64>>,
 }
@@ -24,6 +26,11 @@ impl Statistics {
     pub(crate) fn max_abs(&self, v: usize) -> f64 {
         let max = self.ranges[v].max_abs();
         if max > 0.0 { max } else { 1.0 }
+    }
+
+    /// The largest absolute value of an element of `v`, before or after its bias is added.
+    pub(crate) fn largest(&self, v: usize) -> f64 {
+        self.max_abs(v).max(self.unbiased[v].max_abs())
     }
 
     /// The mean square over the elements of `v`.

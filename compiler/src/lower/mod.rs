@@ -228,6 +228,7 @@ fn statistics(
         return intervals(network, &declared).map(|s| (s, true));
     }
     let mut ranges: Vec<Option<Range>> = vec![None; network.values.len()];
+    let mut unbiased = ranges.clone();
     let mut squares: Vec<Vec<f64>> = network.values.iter().map(|v| vec![0.0; v.len()]).collect();
     for (index, sample) in inputs.samples.iter().enumerate() {
         let bad = |input: &str| LowerError::Sample {
@@ -249,6 +250,9 @@ fn statistics(
             let range =
                 range.ok_or_else(|| LowerError::Unbounded(network.values[v].origin.clone()))?;
             ranges[v] = Some(ranges[v].map_or(range, |r| r.union(range)));
+            let bias = network.values[v].bias();
+            let before = Range::of(data.iter().zip(bias).map(|(x, b)| x - b)).unwrap_or(range);
+            unbiased[v] = Some(unbiased[v].map_or(before, |r| r.union(before)));
             squares[v]
                 .iter_mut()
                 .zip(data)
@@ -257,18 +261,21 @@ fn statistics(
     }
     let count = inputs.samples.len() as f64;
     squares.iter_mut().flatten().for_each(|s| *s /= count);
-    let mut found = Vec::new();
-    for (value, range) in network.values.iter().zip(ranges) {
+    let (mut found, mut found_unbiased) = (Vec::new(), Vec::new());
+    for ((value, range), before) in network.values.iter().zip(ranges).zip(unbiased) {
         let known = if let Kind::Input(name) = &value.kind {
             declared(name).or(range)
         } else {
             range
         };
-        found.push(known.ok_or_else(|| LowerError::Unbounded(value.origin.clone()))?);
+        let known = known.ok_or_else(|| LowerError::Unbounded(value.origin.clone()))?;
+        found.push(known);
+        found_unbiased.push(before.unwrap_or(known));
     }
     Ok((
         Statistics {
             ranges: found,
+            unbiased: found_unbiased,
             mean_squares: squares,
         },
         false,
@@ -333,6 +340,20 @@ fn intervals(
             .unwrap_or(Range { lo: 0.0, hi: 0.0 })
     };
     let ranges = all.iter().map(union).collect();
+    let before = |(bounds, value): (&Vec<Range>, &network::Value)| {
+        let bias = value.bias().iter().copied().chain(std::iter::repeat(0.0));
+        union(
+            &bounds
+                .iter()
+                .zip(bias)
+                .map(|(r, b)| Range {
+                    lo: r.lo - b,
+                    hi: r.hi - b,
+                })
+                .collect(),
+        )
+    };
+    let unbiased = all.iter().zip(&network.values).map(before).collect();
     let mean = |r: &Range| (r.lo * r.lo + r.lo * r.hi + r.hi * r.hi) / 3.0;
     let mean_squares = all
         .iter()
@@ -340,6 +361,7 @@ fn intervals(
         .collect();
     Ok(Statistics {
         ranges,
+        unbiased,
         mean_squares,
     })
 }

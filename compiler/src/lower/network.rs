@@ -25,6 +25,9 @@ const MAX_PRODUCT_TERMS: usize = 1 << 20;
 /// Two matrices whose product takes more multiplications than this are not tried together.
 const MAX_COMPOSE_WORK: usize = 400_000_000;
 
+/// Values whose range is not known yet are taken to be of this size.
+const UNKNOWN_RANGE: f64 = 4.0;
+
 /// A summand of a linear value.
 #[derive(Clone, Debug)]
 pub(crate) enum Term {
@@ -68,6 +71,14 @@ pub(crate) struct Value {
 }
 
 impl Value {
+    /// The bias of its elements, if there is one.
+    pub(crate) fn bias(&self) -> &[f64] {
+        match &self.kind {
+            Kind::Linear { bias, .. } => bias,
+            _ => &[],
+        }
+    }
+
     /// The number of elements.
     pub(crate) fn len(&self) -> usize {
         self.shape.iter().product()
@@ -698,7 +709,7 @@ impl Builder<'_> {
                 .graph
                 .get(operand)
                 .and_then(|n| n.range)
-                .map_or(f64::INFINITY, Range::max_abs);
+                .map_or(UNKNOWN_RANGE, Range::max_abs);
             // A shift far beyond the values would square a large number and cancel it again.
             if shift.abs() <= 4.0 * range {
                 let mut shifted = pending;

@@ -138,11 +138,11 @@ impl<'n> Analysis<'n> {
         )
     }
 
-    /// log2 of scale times largest value, for each value.
+    /// log2 of scale times largest value, before or after its bias, for each value.
     pub(crate) fn magnitudes(&self, logs: &[f64]) -> Vec<f64> {
         logs.iter()
             .enumerate()
-            .map(|(v, log)| log + libm::log2(self.statistics.max_abs(v)))
+            .map(|(v, log)| log + libm::log2(self.statistics.largest(v)))
             .collect()
     }
 
