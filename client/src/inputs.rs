@@ -4,6 +4,9 @@ use crate::ClientError;
 use cipherloom_ir::plan::PlanPort;
 use cipherloom_ir::value::{Tensor, Tensors, element_count};
 
+/// For each run, for each ciphertext, its slot vector.
+type Runs = Vec<Vec<Vec<f64>>>;
+
 /// How many samples one run takes: the leading dimension of a batched port, else one.
 pub(crate) fn samples_per_run(port: &PlanPort) -> usize {
     if port.batched {
@@ -63,9 +66,7 @@ impl<'a> CheckedInputs<'a> {
 
     /// For each port, for each run, the slot vectors of its ciphertexts. A last run that is not full is padded with
     /// the accepted value nearest to zero.
-    pub(crate) fn runs(
-        &self,
-    ) -> impl Iterator<Item = (&'a PlanPort, Result<Vec<Vec<Vec<f64>>>, ClientError>)> {
+    pub(crate) fn runs(&self) -> impl Iterator<Item = (&'a PlanPort, Result<Runs, ClientError>)> {
         self.ports
             .iter()
             .map(|(port, tensor)| (*port, slots_of_runs(port, tensor)))
@@ -145,7 +146,7 @@ fn index_of(shape: &[usize], mut flat: usize) -> Vec<usize> {
     index
 }
 
-fn slots_of_runs(port: &PlanPort, tensor: &Tensor) -> Result<Vec<Vec<Vec<f64>>>, ClientError> {
+fn slots_of_runs(port: &PlanPort, tensor: &Tensor) -> Result<Runs, ClientError> {
     let misfit = || {
         ClientError::Plan(format!(
             "the layout of input \"{}\" does not fit its shape",
@@ -223,7 +224,7 @@ mod tests {
         port: PlanPort,
         shape: &[usize],
         data: Vec<f64>,
-    ) -> Result<(usize, Vec<Vec<Vec<f64>>>), ClientError> {
+    ) -> Result<(usize, Runs), ClientError> {
         let inputs = Tensors::from([("x".to_owned(), Tensor::new(shape.to_vec(), data).unwrap())]);
         let ports = [port];
         let checked = CheckedInputs::new(&ports, &inputs)?;

@@ -6,6 +6,8 @@
 
 mod client;
 mod error;
+#[cfg(not(target_family = "wasm"))]
+mod file;
 mod inputs;
 mod keygen;
 mod public;

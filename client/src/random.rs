@@ -33,13 +33,6 @@ impl SecretRng {
         Self::from_key(&[seed; 32])
     }
 
-    /// A generator of its own for another object, keyed by this one.
-    pub(crate) fn fork(&mut self) -> Self {
-        let mut key = Zeroizing::new([0_u8; 32]);
-        self.fill(key.as_mut());
-        Self::from_key(&key)
-    }
-
     /// Fills a buffer with uniform bytes.
     pub(crate) fn fill(&mut self, buffer: &mut [u8]) {
         buffer.fill(0);

@@ -261,3 +261,58 @@ fn each_key_has_a_seed_and_errors_of_its_own() {
         .collect();
     assert_eq!(seeds.len(), 8);
 }
+
+/// Prints how long keys of a LoLA-like plan take; a measurement, no test.
+#[test]
+#[ignore = "a measurement"]
+fn time_keys() {
+    let q = [vec![31.0], vec![28.0; 5]].concat();
+    let mut primes: Vec<u64> = vec![];
+    for bits in q {
+        primes.extend(ntt_primes_near(13, bits - 0.1, 1, &primes));
+    }
+    let p = ntt_primes_near(13, 34.0, 1, &primes);
+    let params = CkksLiteral {
+        log_n: 13,
+        q: primes,
+        p,
+        digit_size: 1,
+        security: Security::Classical128,
+    };
+    let slots = params.slots();
+    let mut plan = plan_of(params, &[1, slots]);
+    plan.keys.relinearization = Some(5);
+    plan.keys.rotations = (1..60)
+        .map(|steps| RotationKeySpec {
+            steps,
+            level: 1 + steps % 5,
+        })
+        .collect();
+    let start = std::time::Instant::now();
+    let client = Client::new(plan).unwrap();
+    eprintln!("client {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    let keys = client.evaluation_key().unwrap();
+    eprintln!("keys {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    let expanded = keys.expand(client.params());
+    eprintln!("expand {:?}, {} bytes", start.elapsed(), expanded.bytes());
+    let start = std::time::Instant::now();
+    encrypt_slots(&client, values(slots, 1));
+    eprintln!("encrypt {:?}", start.elapsed());
+    let start = std::time::Instant::now();
+    let mut out = vec![0; 10_000_000];
+    cipherloom_ckks::xof::uniform_limb(
+        &cipherloom_ckks::xof::Seed([0; 32]),
+        "time",
+        0,
+        0,
+        client.params().q()[1],
+        &mut out,
+    );
+    eprintln!(
+        "ten million words below {} in {:?}",
+        client.params().q()[1],
+        start.elapsed()
+    );
+}
