@@ -54,6 +54,11 @@ impl Automorphism {
         Self { blocks, patterns }
     }
 
+    /// The number of blocks of eight words.
+    pub(crate) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
     /// The destination block and the pattern of a source block.
     #[inline]
     pub(crate) fn destination(&self, block: usize) -> (usize, &Pattern) {

@@ -82,9 +82,7 @@ impl Conversion {
                 let m = &limb.modulus;
                 let hats = sources.iter().map(|j| m.product(others(*j)));
                 let minus = m.negate(m.product(sources.iter().map(|j| prime(*j))));
-                hats.chain([minus % m.p])
-                    .map(|f| m.to_montgomery(f))
-                    .collect()
+                hats.chain([minus % m.p]).map(|f| m.montgomery(f)).collect()
             })
             .collect();
         let divide = limbs
@@ -167,7 +165,7 @@ impl Parameters {
         };
         let special_factor = |limb: &Limb| {
             let m = &limb.modulus;
-            m.to_montgomery(m.product(literal.p.iter().copied()))
+            m.montgomery(m.product(literal.p.iter().copied()))
         };
         let special_factors = limbs.iter().take(chain).map(special_factor).collect();
         let automorphisms = Mutex::new(BTreeMap::new());
@@ -287,7 +285,7 @@ impl Parameters {
         self.0
             .limbs
             .get(self.limb_index(level, limb))
-            .map(|l| l.modulus.from_signed(value))
+            .map(|l| l.modulus.signed_residue(value))
     }
 
     /// The index into the parameters' limbs of a limb of a ring element at `level`.

@@ -100,12 +100,13 @@ impl PeriodicPoly {
         &mut self.words[i * self.width..(i + 1) * self.width]
     }
 
-    /// Brings all words into Montgomery form.
-    pub(crate) fn to_montgomery(&mut self, params: &Parameters) {
+    /// The same with all words in Montgomery form.
+    pub(crate) fn into_montgomery(mut self, params: &Parameters) -> Self {
         for i in 0..self.limbs() {
             let modulus = params.limb(self.level, i).modulus;
             kernel::mul_shoup_assign(&modulus, self.limb_mut(i), modulus.shoup(modulus.one));
         }
+        self
     }
 
     /// The period n.

@@ -54,7 +54,7 @@ impl Poly {
             let modulus = &params.limb(level, i).modulus;
             limb.iter_mut()
                 .zip(coefficients)
-                .for_each(|(word, c)| *word = modulus.from_signed(*c));
+                .for_each(|(word, c)| *word = modulus.signed_residue(*c));
         }
         poly
     }
@@ -214,7 +214,7 @@ impl Poly {
     pub fn automorphism(&self, galois: usize, params: &Parameters) -> Result<Self, CkksError> {
         self.expect(Domain::Ntt)?;
         self.fits(params)?;
-        if galois % 2 == 0 {
+        if galois.is_multiple_of(2) {
             return Err(CkksError::Shape);
         }
         let permutation = params.automorphism(galois % (2 * self.n));

@@ -158,10 +158,7 @@ fn encode(
                 values.rotate_right(*giant as usize % transform.period);
                 let encoded =
                     encoder.encode_periodic(&values, transform.level, true, &transform.plain_scale);
-                *result = encoded.map(|mut poly| {
-                    poly.to_montgomery(params);
-                    poly
-                });
+                *result = encoded.map(|poly| poly.into_montgomery(params));
             }
         },
     );

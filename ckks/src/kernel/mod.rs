@@ -5,8 +5,12 @@
 //! unless stated otherwise; operands are residues below the modulus.
 
 mod buffer;
+#[cfg(target_arch = "x86_64")]
+mod ifma;
 mod modulus;
 mod portable;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use modulus::{Modulus, Shoup};
@@ -37,12 +41,15 @@ impl InnerProduct<'_> {
     }
 }
 
+/// Factors in Montgomery form and the two rows, which are whole limbs.
+pub(crate) type BroadcastTerm<'a> = (&'a [u64], &'a [u64], &'a [u64]);
+
 /// Sums of products of compact plaintexts with pairs of rows modulo one prime.
 ///
 /// `out_c[i] = sum_t factors_t[(offset + i) >> log_run] * x_c,t[offset + i]`, for c = 0, 1.
 pub(crate) struct Broadcast<'a> {
-    /// Factors in Montgomery form and the two rows, which are whole limbs.
-    pub(crate) terms: &'a [(&'a [u64], &'a [u64], &'a [u64])],
+    /// What is multiplied.
+    pub(crate) terms: &'a [BroadcastTerm<'a>],
     /// log2 of the number of consecutive positions that one factor serves.
     pub(crate) log_run: u32,
     /// The first position, a multiple of 16.
@@ -51,14 +58,50 @@ pub(crate) struct Broadcast<'a> {
     pub(crate) accumulate: bool,
 }
 
+#[cfg(test)]
+thread_local! {
+    /// Tests set this to run the portable code on their thread.
+    pub(crate) static FORCE_PORTABLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether the IFMA kernels may run on rows of this length.
+#[cfg(target_arch = "x86_64")]
+fn use_ifma(len: usize, lanes: usize) -> bool {
+    #[cfg(test)]
+    if FORCE_PORTABLE.get() {
+        return false;
+    }
+    len.is_multiple_of(lanes)
+        && is_x86_feature_detected!("avx512ifma")
+        && is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+}
+
+/// Calls a kernel in its IFMA form where the CPU has it and the rows are whole multiples of `$lanes`.
+macro_rules! dispatch {
+    ($len:expr, $lanes:literal, $kernel:ident($($argument:expr),*)) => {{
+        #[cfg(target_arch = "x86_64")]
+        if use_ifma($len, $lanes) {
+            // SAFETY: the CPU has the features, as `use_ifma` found. The lengths of all rows were checked above, and
+            // they are multiples of the vectors' lengths, so that no access leaves them.
+            unsafe { ifma::$kernel($($argument),*) }
+            return;
+        }
+        portable::$kernel($($argument),*);
+    }};
+}
+
 /// `x += y`.
 pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
-    portable::add_assign(m, x, y);
+    assert_eq!(x.len(), y.len());
+    dispatch!(x.len(), 8, add_assign(m, x, y));
 }
 
 /// `x -= y`.
 pub(crate) fn sub_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
-    portable::sub_assign(m, x, y);
+    assert_eq!(x.len(), y.len());
+    dispatch!(x.len(), 8, sub_assign(m, x, y));
 }
 
 /// `x = -x`.
@@ -73,42 +116,51 @@ pub(crate) fn add_scalar_assign(m: &Modulus, x: &mut [u64], scalar: u64) {
 
 /// `x *= w`.
 pub(crate) fn mul_shoup_assign(m: &Modulus, x: &mut [u64], w: Shoup) {
-    portable::mul_shoup_assign(m, x, w);
+    dispatch!(x.len(), 8, mul_shoup_assign(m, x, w));
 }
 
 /// `out = x * w`.
 pub(crate) fn mul_shoup(m: &Modulus, out: &mut [u64], x: &[u64], w: Shoup) {
-    portable::mul_shoup(m, out, x, w);
+    assert_eq!(out.len(), x.len());
+    dispatch!(x.len(), 8, mul_shoup(m, out, x, w));
 }
 
 /// `x *= y`, pointwise.
 pub(crate) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
-    portable::mul_assign(m, x, y);
+    assert_eq!(x.len(), y.len());
+    dispatch!(x.len(), 8, mul_assign(m, x, y));
 }
 
 /// `out = (x - t) * w`.
 pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Shoup) {
-    portable::sub_mul(m, out, x, t, w);
+    assert_eq!(out.len(), x.len());
+    assert_eq!(out.len(), t.len());
+    dispatch!(x.len(), 8, sub_mul(m, out, x, t, w));
 }
 
 /// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, pointwise.
 pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
-    portable::tensor(m, out, a, b);
+    let len = out[0].len();
+    assert!(out.iter().all(|x| x.len() == len) && a.iter().chain(&b).all(|x| x.len() == len));
+    dispatch!(len, 8, tensor(m, out, a, b));
 }
 
 /// `out = sum_j rows_j * factors_j`, the factors in Montgomery form; rows may hold any words below 2^50.
 pub(crate) fn convert(m: &Modulus, out: &mut [u64], rows: &[&[u64]], factors: &[u64]) {
-    portable::convert(m, out, rows, factors);
+    assert!(rows.len() <= factors.len() && rows.iter().all(|row| row.len() == out.len()));
+    dispatch!(out.len(), 16, convert(m, out, rows, factors));
 }
 
-/// The residues of numbers in `(-source/2, source/2]` that `x` gives modulo the odd number `source` below 2^50.
+/// The residues of the numbers in `(-source/2, source/2]` that `x` gives modulo the odd number `source` below 2^50.
 pub(crate) fn convert_centred(m: &Modulus, out: &mut [u64], x: &[u64], source: u64) {
-    portable::convert_centred(m, out, x, source);
+    assert_eq!(out.len(), x.len());
+    dispatch!(x.len(), 8, convert_centred(m, out, x, source));
 }
 
 /// `floor(1/2 + sum_j rows_j * inverses_j)`, in double precision, summed in order.
 pub(crate) fn overflow(out: &mut [u64], rows: &[&[u64]], inverses: &[f64]) {
-    portable::overflow(out, rows, inverses);
+    assert!(rows.iter().all(|row| row.len() == out.len()));
+    dispatch!(out.len(), 8, overflow(out, rows, inverses));
 }
 
 /// See [`InnerProduct`].
@@ -118,10 +170,23 @@ pub(crate) fn inner_product(
     out1: &mut [u64],
     work: &InnerProduct<'_>,
 ) {
-    portable::inner_product(m, out0, out1, work);
+    let n = out0.len();
+    assert!(n == out1.len() && work.digits.iter().all(|d| d.len() == n));
+    assert!(work.extra.iter().flatten().all(|(row, _)| row.len() == n));
+    assert!(work.key.len() >= 2 * work.digits.len() * n);
+    // Destinations are a permutation of the blocks.
+    assert!(n.is_multiple_of(8) && work.automorphism.is_none_or(|a| a.blocks() == n / 8));
+    dispatch!(n, 8, inner_product(m, out0, out1, work));
 }
 
 /// See [`Broadcast`].
 pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
-    portable::mac_broadcast(m, out0, out1, work);
+    let end = work.offset + out0.len();
+    assert!(out0.len() == out1.len() && work.offset.is_multiple_of(16));
+    for (words, x0, x1) in work.terms {
+        assert!(
+            end <= x0.len() && end <= x1.len() && end.div_ceil(1 << work.log_run) <= words.len()
+        );
+    }
+    dispatch!(out0.len(), 16, mac_broadcast(m, out0, out1, work));
 }

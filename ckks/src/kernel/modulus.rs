@@ -44,9 +44,9 @@ impl Modulus {
         let one = (1_u64 << RADIX_BITS) % p;
         let radix_squared = (u128::from(one) * u128::from(one) % u128::from(p)) as u64;
         // Each product adds at most (p^2 >> 52) to the high half and carries at most one out of the low half, whose
-        // 64 bits hold 4096 terms; two more terms are room for what a fold leaves behind.
+        // 64 bits hold 4096 terms. What a fold of the sum leaves behind is below 2p.
         let high = ((u128::from(p) * u128::from(p)) >> RADIX_BITS) as u64 + 1;
-        let max_terms = (((MASK - 4 * p) / high).min(4000)) as usize;
+        let max_terms = (((MASK - 2 * p) / high).min(4000)) as usize;
         Self {
             p,
             inverse: inverse & MASK,
@@ -96,7 +96,7 @@ impl Modulus {
     }
 
     /// The Montgomery form of `a < 2^52`.
-    pub(crate) fn to_montgomery(&self, a: u64) -> u64 {
+    pub(crate) fn montgomery(&self, a: u64) -> u64 {
         self.mul_montgomery(a, self.radix_squared)
     }
 
@@ -150,7 +150,7 @@ impl Modulus {
     }
 
     /// A signed number modulo p, in time that does not depend on its value.
-    pub(crate) fn from_signed(&self, x: i64) -> u64 {
+    pub(crate) fn signed_residue(&self, x: i64) -> u64 {
         // A multiple of p above 2^63 makes the sum positive.
         let offset = i128::from(self.p) * i128::from((1_u64 << 63) / self.p + 1);
         self.reduce_wide((i128::from(x) + offset) as u128)
@@ -190,8 +190,8 @@ mod tests {
             prop_assert_eq!(m.sub(a, b), (a + p - b) % p);
             prop_assert_eq!(m.add(m.negate(a), a), 0);
             prop_assert_eq!(m.mul_shoup(a, m.shoup(b)), wide(u128::from(a) * u128::from(b)));
-            prop_assert_eq!(m.mul_montgomery(a, m.to_montgomery(b)), wide(u128::from(a) * u128::from(b)));
-            prop_assert_eq!(i128::from(m.from_signed(s)), i128::from(s).rem_euclid(i128::from(p)));
+            prop_assert_eq!(m.mul_montgomery(a, m.montgomery(b)), wide(u128::from(a) * u128::from(b)));
+            prop_assert_eq!(i128::from(m.signed_residue(s)), i128::from(s).rem_euclid(i128::from(p)));
             prop_assert_eq!(m.reduce_wide(w >> 24), wide(w >> 24));
             if a != 0 {
                 prop_assert_eq!(m.mul(m.invert(a), a), 1);
@@ -205,7 +205,7 @@ mod tests {
             let m = Modulus::new(p);
             for s in [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX] {
                 assert_eq!(
-                    i128::from(m.from_signed(s)),
+                    i128::from(m.signed_residue(s)),
                     i128::from(s).rem_euclid(i128::from(p))
                 );
             }

@@ -46,8 +46,8 @@ pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u6
     for i in 0..d0.len() {
         let (a0, a1) = (u128::from(a[0][i]), u128::from(a[1][i]));
         let (b0, b1) = (
-            u128::from(m.to_montgomery(b[0][i])),
-            u128::from(m.to_montgomery(b[1][i])),
+            u128::from(m.montgomery(b[0][i])),
+            u128::from(m.montgomery(b[1][i])),
         );
         d0[i] = m.reduce_sum(a0 * b0);
         d1[i] = m.reduce_sum(a0 * b1 + a1 * b0);

@@ -13,7 +13,7 @@ use crate::ciphertext::Ciphertext;
 use crate::division::{Divisor, divide};
 use crate::error::{CkksError, KeyName};
 use crate::evaluator::{Evaluator, same_level, same_scale};
-use crate::kernel::{self, Broadcast};
+use crate::kernel::{self, Broadcast, BroadcastTerm};
 use crate::keys::{KeyStore, SwitchingKey};
 use crate::parallel;
 use crate::params::Parameters;
@@ -26,7 +26,10 @@ use std::sync::Arc;
 const PIECE: usize = 1024;
 
 /// A key and its automorphism; none for the identity.
-type Step<'k> = Option<(&'k SwitchingKey, Arc<Automorphism>)>;
+type Step<'k> = Option<Move<'k>>;
+
+/// A key and its automorphism.
+type Move<'k> = (&'k SwitchingKey, Arc<Automorphism>);
 
 impl Evaluator {
     /// A linear transform: one operand per column of blocks, one result per row, in the scale of the operands times
@@ -196,7 +199,7 @@ impl Evaluator {
     ) -> Result<Vec<Pair>, CkksError> {
         let params = self.params();
         let mut totals = Vec::with_capacity(sums.len());
-        let mut moving: Vec<(usize, &(&SwitchingKey, Arc<Automorphism>), Pair)> = Vec::new();
+        let mut moving: Vec<(usize, &Move<'_>, Pair)> = Vec::new();
         for (row, (sums, giants)) in sums.into_iter().zip(giants).enumerate() {
             let mut total = None;
             for (sum, giant) in sums.into_iter().zip(giants) {
@@ -231,12 +234,7 @@ impl Evaluator {
     }
 
     /// `total += rotate(total, fold)` for each total.
-    fn fold(
-        &self,
-        totals: &mut [Pair],
-        fold: &(&SwitchingKey, Arc<Automorphism>),
-        level: usize,
-    ) -> Result<(), CkksError> {
+    fn fold(&self, totals: &mut [Pair], fold: &Move<'_>, level: usize) -> Result<(), CkksError> {
         let params = self.params();
         let inputs: Vec<&Poly> = totals.iter().map(|[_, second]| second).collect();
         let divided = divide(params, &inputs, Divisor::Special)?;
@@ -314,7 +312,7 @@ impl LinearTransform {
         let modulus = &params.limb(self.level, limb).modulus;
         let row = |index: usize| &rotations[index * n..(index + 1) * n];
         let sums = self.rows.iter().flat_map(|row| row.values());
-        let terms: Vec<Vec<(&[u64], &[u64], &[u64])>> = sums
+        let terms: Vec<Vec<BroadcastTerm<'_>>> = sums
             .map(|terms| {
                 let own = terms.iter().filter(|t| t.column == column);
                 own.map(|t| {

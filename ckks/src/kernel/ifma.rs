@@ -1,0 +1,403 @@
+//! The kernels for AVX-512 with the 52-bit multiply-add (IFMA).
+//!
+//! Sums of products are kept as a low and a high accumulator per word: `vpmadd52luq` and `vpmadd52huq` add the low and
+//! the high 52 bits of a product. One Montgomery reduction follows at the end: with `low < 2^52` (its carry moved up),
+//! `high * 2^52 + low` times 2^-52 is `high - floor(q p / 2^52)` for `q = low * p^-1 mod 2^52`, since the low halves
+//! cancel exactly.
+//!
+//! All functions need the CPU features of their `target_feature` attributes, which `super::has_ifma` finds out, and
+//! lengths that are multiples of eight.
+
+use super::modulus::{MASK, Modulus, Shoup};
+use super::{Broadcast, InnerProduct};
+use std::arch::x86_64::*;
+
+type V = __m512i;
+
+/// The constants of a modulus, one in each lane.
+#[derive(Clone, Copy)]
+struct Lanes {
+    p: V,
+    twice: V,
+    inverse: V,
+    barrett: V,
+    mask: V,
+}
+
+/// A sum of products, unreduced.
+#[derive(Clone, Copy)]
+struct Sum {
+    low: V,
+    high: V,
+}
+
+macro_rules! ifma_fn {
+    ($(#[$attr:meta])* $vis:vis fn $($rest:tt)*) => {
+        $(#[$attr])*
+        #[inline]
+        #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512ifma")]
+        $vis fn $($rest)*
+    };
+}
+
+ifma_fn! {
+    fn splat(x: u64) -> V {
+        _mm512_set1_epi64(x as i64)
+    }
+}
+
+ifma_fn! {
+    fn lanes(m: &Modulus) -> Lanes {
+        Lanes {
+            p: splat(m.p),
+            twice: splat(2 * m.p),
+            inverse: splat(m.inverse),
+            barrett: splat(m.barrett),
+            mask: splat(MASK),
+        }
+    }
+}
+
+ifma_fn! {
+    /// Eight words from position `i` on.
+    fn load(x: &[u64], i: usize) -> V {
+        debug_assert!(i + 8 <= x.len());
+        // SAFETY: all callers step `i` by eight below a length that is a multiple of eight and that the slice has
+        // (the wrappers in `super` check lengths before they call); the load has no alignment requirement.
+        unsafe { _mm512_loadu_si512(x.as_ptr().add(i).cast()) }
+    }
+}
+
+ifma_fn! {
+    /// Writes eight words from position `i` on.
+    fn store(x: &mut [u64], i: usize, v: V) {
+        debug_assert!(i + 8 <= x.len());
+        // SAFETY: as in `load`.
+        unsafe { _mm512_storeu_si512(x.as_mut_ptr().add(i).cast(), v) }
+    }
+}
+
+ifma_fn! {
+    /// `x - p` where `x >= p`, for `x < 2p`.
+    fn correct(x: V, p: V) -> V {
+        _mm512_min_epu64(x, _mm512_sub_epi64(x, p))
+    }
+}
+
+ifma_fn! {
+    fn add(c: &Lanes, a: V, b: V) -> V {
+        correct(_mm512_add_epi64(a, b), c.p)
+    }
+}
+
+ifma_fn! {
+    fn sub(c: &Lanes, a: V, b: V) -> V {
+        let d = _mm512_sub_epi64(a, b);
+        _mm512_min_epu64(d, _mm512_add_epi64(d, c.p))
+    }
+}
+
+ifma_fn! {
+    fn zero() -> Sum {
+        Sum { low: _mm512_setzero_si512(), high: _mm512_setzero_si512() }
+    }
+}
+
+ifma_fn! {
+    /// `sum + a b`.
+    fn accumulate(sum: Sum, a: V, b: V) -> Sum {
+        Sum { low: _mm512_madd52lo_epu64(sum.low, a, b), high: _mm512_madd52hi_epu64(sum.high, a, b) }
+    }
+}
+
+ifma_fn! {
+    /// The high word with the low one's carry, below 2^52, reduced below 2p by Barrett's method.
+    fn reduce_high(c: &Lanes, high: V) -> V {
+        let zero = _mm512_setzero_si512();
+        let q = _mm512_madd52hi_epu64(zero, high, c.barrett);
+        _mm512_and_si512(_mm512_sub_epi64(high, _mm512_madd52lo_epu64(zero, q, c.p)), c.mask)
+    }
+}
+
+ifma_fn! {
+    /// The same sum modulo p with small halves, so that more terms may follow.
+    fn fold(c: &Lanes, sum: Sum) -> Sum {
+        let high = _mm512_add_epi64(sum.high, _mm512_srli_epi64::<52>(sum.low));
+        Sum { low: _mm512_and_si512(sum.low, c.mask), high: reduce_high(c, high) }
+    }
+}
+
+ifma_fn! {
+    /// `sum * 2^-52 mod p`; with `FEW` terms, at most four, the high half is below 2p already.
+    fn reduce<const FEW: bool>(c: &Lanes, sum: Sum) -> V {
+        let zero = _mm512_setzero_si512();
+        let high = _mm512_add_epi64(sum.high, _mm512_srli_epi64::<52>(sum.low));
+        let high = if FEW { high } else { reduce_high(c, high) };
+        let q = _mm512_madd52lo_epu64(zero, sum.low, c.inverse);
+        let q = _mm512_madd52hi_epu64(zero, q, c.p);
+        // Between 0 and 3p.
+        let t = _mm512_sub_epi64(_mm512_add_epi64(high, c.p), q);
+        correct(correct(t, c.twice), c.p)
+    }
+}
+
+ifma_fn! {
+    /// `x w` below 2p.
+    fn shoup_lazy(c: &Lanes, x: V, value: V, quotient: V) -> V {
+        let zero = _mm512_setzero_si512();
+        let q = _mm512_madd52hi_epu64(zero, x, quotient);
+        let r = _mm512_sub_epi64(_mm512_madd52lo_epu64(zero, x, value), _mm512_madd52lo_epu64(zero, q, c.p));
+        _mm512_and_si512(r, c.mask)
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+        let c = lanes(m);
+        for i in (0..x.len()).step_by(8) {
+            store(x, i, add(&c, load(x, i), load(y, i)));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn sub_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+        let c = lanes(m);
+        for i in (0..x.len()).step_by(8) {
+            store(x, i, sub(&c, load(x, i), load(y, i)));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn mul_shoup(m: &Modulus, out: &mut [u64], x: &[u64], w: Shoup) {
+        let (c, value, quotient) = (lanes(m), splat(w.value), splat(w.quotient));
+        for i in (0..out.len()).step_by(8) {
+            store(out, i, correct(shoup_lazy(&c, load(x, i), value, quotient), c.p));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn mul_shoup_assign(m: &Modulus, x: &mut [u64], w: Shoup) {
+        let (c, value, quotient) = (lanes(m), splat(w.value), splat(w.quotient));
+        for i in (0..x.len()).step_by(8) {
+            store(x, i, correct(shoup_lazy(&c, load(x, i), value, quotient), c.p));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn mul_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
+        let (c, square) = (lanes(m), splat(m.radix_squared));
+        for i in (0..x.len()).step_by(8) {
+            let product = reduce::<true>(&c, accumulate(zero(), load(x, i), load(y, i)));
+            store(x, i, reduce::<true>(&c, accumulate(zero(), product, square)));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Shoup) {
+        let (c, value, quotient) = (lanes(m), splat(w.value), splat(w.quotient));
+        for i in (0..out.len()).step_by(8) {
+            let d = _mm512_sub_epi64(_mm512_add_epi64(load(x, i), c.p), load(t, i));
+            store(out, i, correct(shoup_lazy(&c, d, value, quotient), c.p));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
+        let (c, square) = (lanes(m), splat(m.radix_squared));
+        let [d0, d1, d2] = out;
+        for i in (0..d0.len()).step_by(8) {
+            let (a0, a1) = (load(a[0], i), load(a[1], i));
+            let b0 = reduce::<true>(&c, accumulate(zero(), load(b[0], i), square));
+            let b1 = reduce::<true>(&c, accumulate(zero(), load(b[1], i), square));
+            store(d0, i, reduce::<true>(&c, accumulate(zero(), a0, b0)));
+            store(d1, i, reduce::<true>(&c, accumulate(accumulate(zero(), a0, b1), a1, b0)));
+            store(d2, i, reduce::<true>(&c, accumulate(zero(), a1, b1)));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn convert(m: &Modulus, out: &mut [u64], rows: &[&[u64]], factors: &[u64]) {
+        let c = lanes(m);
+        for i in (0..out.len()).step_by(16) {
+            let (mut first, mut second) = (zero(), zero());
+            for (j, (row, factor)) in rows.iter().zip(factors).enumerate() {
+                // Rows may hold words up to 2^50 whatever the modulus: a product's high half is below 2^48, what a fold
+                // leaves is below 2^51, so seven terms fit.
+                if j > 0 && j % 7 == 0 {
+                    (first, second) = (fold(&c, first), fold(&c, second));
+                }
+                let factor = splat(*factor);
+                first = accumulate(first, load(row, i), factor);
+                second = accumulate(second, load(row, i + 8), factor);
+            }
+            store(out, i, reduce::<false>(&c, first));
+            store(out, i + 8, reduce::<false>(&c, second));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn convert_centred(m: &Modulus, out: &mut [u64], x: &[u64], source: u64) {
+        let (c, one, half, shift) = (lanes(m), splat(m.one), splat(source / 2), splat(source % m.p));
+        // Where the source is below twice the modulus, one subtraction reduces.
+        let near = source < 2 * m.p;
+        for i in (0..out.len()).step_by(8) {
+            let v = load(x, i);
+            let residue =
+                if near { correct(v, c.p) } else { reduce::<true>(&c, accumulate(zero(), v, one)) };
+            let above = _mm512_cmpgt_epu64_mask(v, half);
+            store(out, i, sub(&c, residue, _mm512_maskz_mov_epi64(above, shift)));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn overflow(out: &mut [u64], rows: &[&[u64]], inverses: &[f64]) {
+        for i in (0..out.len()).step_by(8) {
+            let mut sum = _mm512_set1_pd(0.5);
+            for (row, inverse) in rows.iter().zip(inverses) {
+                // Two roundings, as in the portable code: no fused multiply-add.
+                let term = _mm512_mul_pd(_mm512_cvtepu64_pd(load(row, i)), _mm512_set1_pd(*inverse));
+                sum = _mm512_add_pd(sum, term);
+            }
+            store(out, i, _mm512_cvttpd_epu64(sum));
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn inner_product(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &InnerProduct<'_>) {
+        // Every digit, each extra and what a fold leaves behind count as a term.
+        match work.digits.len() {
+            digits if digits <= 3 => inner_product_of::<true, false>(m, out0, out1, work),
+            digits if digits < m.max_terms => inner_product_of::<false, false>(m, out0, out1, work),
+            _ => inner_product_of::<false, true>(m, out0, out1, work),
+        }
+    }
+}
+
+ifma_fn! {
+    fn inner_product_of<const FEW: bool, const FOLD: bool>(
+        m: &Modulus,
+        out0: &mut [u64],
+        out1: &mut [u64],
+        work: &InnerProduct<'_>,
+    ) {
+        let (c, n) = (lanes(m), out0.len());
+        let factors = work.extra.map(|e| e.map(|(_, factor)| splat(factor)));
+        for i in (0..n).step_by(8) {
+            let (mut first, mut second) = (zero(), zero());
+            for (d, digit) in work.digits.iter().enumerate() {
+                if FOLD && d > 0 && d % (m.max_terms - 1) == 0 {
+                    (first, second) = (fold(&c, first), fold(&c, second));
+                }
+                let x = load(digit, i);
+                first = accumulate(first, x, load(work.key, 2 * d * n + i));
+                second = accumulate(second, x, load(work.key, (2 * d + 1) * n + i));
+            }
+            if let (Some((row, _)), Some(factor)) = (work.extra[0], factors[0]) {
+                first = accumulate(first, load(row, i), factor);
+            }
+            if let (Some((row, _)), Some(factor)) = (work.extra[1], factors[1]) {
+                second = accumulate(second, load(row, i), factor);
+            }
+            let (block, pattern) = work.destination(i / 8);
+            let order = load(&pattern.gather, 0);
+            let mut word0 = _mm512_permutexvar_epi64(order, reduce::<FEW>(&c, first));
+            let mut word1 = _mm512_permutexvar_epi64(order, reduce::<FEW>(&c, second));
+            if work.accumulate {
+                word0 = add(&c, word0, load(out0, 8 * block));
+                word1 = add(&c, word1, load(out1, 8 * block));
+            }
+            store(out0, 8 * block, word0);
+            store(out1, 8 * block, word1);
+        }
+    }
+}
+
+ifma_fn! {
+    pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+        let fold = work.terms.len() >= m.max_terms;
+        match (work.log_run, fold) {
+            (0, false) => mac_broadcast_of::<0, false>(m, out0, out1, work),
+            (1, false) => mac_broadcast_of::<1, false>(m, out0, out1, work),
+            (2, false) => mac_broadcast_of::<2, false>(m, out0, out1, work),
+            (3, false) => mac_broadcast_of::<3, false>(m, out0, out1, work),
+            (_, false) => mac_broadcast_of::<4, false>(m, out0, out1, work),
+            (0, true) => mac_broadcast_of::<0, true>(m, out0, out1, work),
+            (1, true) => mac_broadcast_of::<1, true>(m, out0, out1, work),
+            (2, true) => mac_broadcast_of::<2, true>(m, out0, out1, work),
+            (3, true) => mac_broadcast_of::<3, true>(m, out0, out1, work),
+            (_, true) => mac_broadcast_of::<4, true>(m, out0, out1, work),
+        }
+    }
+}
+
+ifma_fn! {
+    /// The factors of sixteen positions from `at` on, each serving `2^RUN` of them (4 stands for 4 and more).
+    fn factors<const RUN: u32>(words: &[u64], at: usize, log_run: u32) -> (V, V) {
+        match RUN {
+            0 => (load(words, at), load(words, at + 8)),
+            1 => {
+                let v = load(words, at / 2);
+                let low = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+                let high = _mm512_setr_epi64(4, 4, 5, 5, 6, 6, 7, 7);
+                (_mm512_permutexvar_epi64(low, v), _mm512_permutexvar_epi64(high, v))
+            }
+            2 => {
+                let w = &words[at / 4..at / 4 + 4];
+                let spread = |a: u64, b: u64| _mm512_mask_mov_epi64(splat(a), 0xF0, splat(b));
+                (spread(w[0], w[1]), spread(w[2], w[3]))
+            }
+            3 => (splat(words[at / 8]), splat(words[at / 8 + 1])),
+            _ => {
+                let v = splat(words[at >> log_run]);
+                (v, v)
+            }
+        }
+    }
+}
+
+ifma_fn! {
+    fn mac_broadcast_of<const RUN: u32, const FOLD: bool>(
+        m: &Modulus,
+        out0: &mut [u64],
+        out1: &mut [u64],
+        work: &Broadcast<'_>,
+    ) {
+        let c = lanes(m);
+        for i in (0..out0.len()).step_by(16) {
+            let at = work.offset + i;
+            let mut sums = [zero(); 4];
+            for (t, (words, x0, x1)) in work.terms.iter().enumerate() {
+                if FOLD && t > 0 && t % (m.max_terms - 1) == 0 {
+                    for sum in &mut sums {
+                        *sum = fold(&c, *sum);
+                    }
+                }
+                let (f, g) = factors::<RUN>(words, at, work.log_run);
+                sums[0] = accumulate(sums[0], f, load(x0, at));
+                sums[1] = accumulate(sums[1], g, load(x0, at + 8));
+                sums[2] = accumulate(sums[2], f, load(x1, at));
+                sums[3] = accumulate(sums[3], g, load(x1, at + 8));
+            }
+            let (mut a, mut b) = (reduce::<false>(&c, sums[0]), reduce::<false>(&c, sums[1]));
+            let (mut d, mut e) = (reduce::<false>(&c, sums[2]), reduce::<false>(&c, sums[3]));
+            if work.accumulate {
+                (a, b) = (add(&c, a, load(out0, i)), add(&c, b, load(out0, i + 8)));
+                (d, e) = (add(&c, d, load(out1, i)), add(&c, e, load(out1, i + 8)));
+            }
+            store(out0, i, a);
+            store(out0, i + 8, b);
+            store(out1, i, d);
+            store(out1, i + 8, e);
+        }
+    }
+}
