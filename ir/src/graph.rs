@@ -70,6 +70,41 @@ impl<T> Dag<T> {
         Some(id)
     }
 
+    /// A graph of the given nodes with just these ids; operands may be named before they are defined, so that the
+    /// result may have a cycle. `None` where an id occurs twice, an operand is missing, or an id is out of all
+    /// proportion to the number of nodes.
+    pub fn from_numbered(nodes: Vec<(NodeId, T, Vec<NodeId>)>) -> Option<Self>
+    where
+        T: Clone,
+    {
+        let mut edges: Vec<(NodeId, Vec<NodeId>)> = Vec::with_capacity(nodes.len());
+        let limit = nodes.len().saturating_mul(16).saturating_add(4096);
+        let mut sorted = nodes;
+        sorted.sort_by_key(|(id, ..)| *id);
+        let mut graph = Self::new();
+        let mut gaps = Vec::new();
+        for (id, data, operands) in sorted {
+            if id.index() >= limit {
+                return None;
+            }
+            // petgraph numbers nodes in order: gaps are filled for now and removed in the end.
+            while graph.inner.node_count() < id.index() {
+                gaps.push(graph.inner.add_node(data.clone()));
+            }
+            if graph.inner.add_node(data).index() != id.index() {
+                return None;
+            }
+            edges.push((id, operands));
+        }
+        for gap in gaps {
+            graph.inner.remove_node(gap);
+        }
+        edges
+            .into_iter()
+            .all(|(id, operands)| graph.set_operands(id, &operands))
+            .then_some(graph)
+    }
+
     fn connect(&mut self, user: NodeId, operands: &[NodeId]) {
         for (position, operand) in operands.iter().enumerate() {
             self.inner
@@ -234,5 +269,15 @@ mod tests {
         assert!(g.set_operands(a, &[c]));
         assert_eq!(g.topological().unwrap_err(), [a, c]);
         assert!(g.add("d", &[NodeId::new(9)]).is_none());
+        let id = NodeId::new;
+        let g = Dag::from_numbered(vec![(id(5), "y", vec![id(2), id(2)]), (id(2), "x", vec![])])
+            .unwrap();
+        assert_eq!(
+            (g.ids(), g.operands(id(5)), g.get(id(2))),
+            (vec![id(2), id(5)], vec![id(2); 2], Some(&"x"))
+        );
+        assert!(Dag::from_numbered(vec![(id(1), "x", vec![]), (id(1), "y", vec![])]).is_none());
+        assert!(Dag::from_numbered(vec![(id(1), "x", vec![id(0)])]).is_none());
+        assert!(Dag::from_numbered(vec![(id(1 << 30), "x", vec![])]).is_none());
     }
 }

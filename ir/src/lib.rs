@@ -19,9 +19,11 @@ pub mod plan;
 pub mod scale;
 pub mod security;
 pub mod tensor;
+mod text;
 pub mod value;
 
 pub use graph::{Dag, NodeId};
 pub use origin::Origin;
 pub use scale::Scale;
+pub use text::ParseError;
 pub use value::{DType, Range, Tensor, Tensors};

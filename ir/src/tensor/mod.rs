@@ -10,11 +10,12 @@ mod shape;
 mod text;
 mod verify;
 
+pub use crate::text::ParseError;
 pub use eval::{EvalError, eval, eval_all};
 pub use op::{Activation, Conv, Op, Pool};
 pub use patch::{Applied, Patch, PatchError};
 pub use shape::{MAX_ELEMENTS, MAX_RANK, infer_shape};
-pub use text::{ParseError, parse, print};
+pub use text::{parse, print};
 pub use verify::{Fault, verify};
 
 use crate::graph::{Dag, NodeId};
