@@ -1,12 +1,23 @@
-//! Ciphertexts and keys as files.
+//! Evaluation keys as files, and what a ciphertext file holds.
+//!
+//! Section 0 of a key file is a protobuf message that lists the keys with their levels and seeds; each key has one
+//! further section with its halves `b_d` digit by digit, bit-packed to each prime's width. The halves `a_d` follow from
+//! the seeds.
 
 use crate::ciphertext::{Ciphertext, SeededCiphertext};
-use crate::error::CkksError;
-use crate::keys::SeededEvaluationKeys;
+use crate::error::{CkksError, KeyName};
+use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
+use crate::packing::{pack_poly, packed_len, unpack_poly};
+use crate::parallel;
 use crate::params::Parameters;
-use cipherloom_ir::container::{KeyId, PlanId};
+use crate::xof::Seed;
+use cipherloom_ir::container::{self, Container, Kind, PlanId};
+use prost::Message;
 
-/// What a ciphertext file holds, by input or output name.
+/// What error messages call the file.
+const WHAT: &str = "evaluation key";
+
+/// A ciphertext in either form.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyCiphertext {
     /// Fresh, with its uniform part given by a seed.
@@ -15,50 +26,247 @@ pub enum AnyCiphertext {
     Full(Ciphertext),
 }
 
-/// The ciphertexts of one tensor of a model.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NamedCiphertexts {
-    /// The input's or output's name.
-    pub name: String,
-    /// Its ciphertexts, in order.
-    pub ciphertexts: Vec<AnyCiphertext>,
+/// Section 0 of a key file.
+#[derive(Clone, PartialEq, Message)]
+struct Header {
+    #[prost(message, repeated, tag = "1")]
+    keys: Vec<Entry>,
 }
 
-/// The bytes of a ciphertext file.
-pub fn ciphertexts_to_bytes(
-    _params: &Parameters,
-    _plan: PlanId,
-    _key: KeyId,
-    _tensors: &[NamedCiphertexts],
-) -> Vec<u8> {
-    vec![]
+/// One key; its section is the one after that of the entry before.
+#[derive(Clone, PartialEq, Message)]
+struct Entry {
+    #[prost(enumeration = "Purpose", tag = "1")]
+    purpose: i32,
+    /// The steps of a rotation; zero otherwise.
+    #[prost(uint32, tag = "2")]
+    steps: u32,
+    #[prost(uint32, tag = "3")]
+    level: u32,
+    #[prost(bytes = "vec", tag = "4")]
+    seed: Vec<u8>,
 }
 
-/// Reads a ciphertext file of the given plan; the key's id is returned for the caller to compare.
-pub fn ciphertexts_from_bytes(
-    _params: &Parameters,
-    _plan: PlanId,
-    _bytes: &[u8],
-) -> Result<(Vec<NamedCiphertexts>, KeyId), CkksError> {
-    Err(CkksError::Malformed {
-        what: "ciphertext",
-        reason: "not written".into(),
-    })
+/// What a key is for; zero is no purpose, so that an absent field is noticed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, prost::Enumeration)]
+enum Purpose {
+    None = 0,
+    Relinearization = 1,
+    Rotation = 2,
+    Conjugation = 3,
+}
+
+fn malformed(reason: impl Into<String>) -> CkksError {
+    CkksError::Malformed {
+        what: WHAT,
+        reason: reason.into(),
+    }
 }
 
 /// The bytes of an evaluation key file; the keys' id goes into it.
-pub fn keys_to_bytes(_params: &Parameters, _plan: PlanId, _keys: &SeededEvaluationKeys) -> Vec<u8> {
-    vec![]
+///
+/// # Errors
+/// [`CkksError::Shape`] for keys of other parameters.
+pub fn keys_to_bytes(
+    params: &Parameters,
+    plan: PlanId,
+    keys: &SeededEvaluationKeys,
+) -> Result<Vec<u8>, CkksError> {
+    let rotations = keys
+        .rotations
+        .iter()
+        .map(|(steps, key)| (Purpose::Rotation, *steps, key));
+    let all = keys
+        .relinearization
+        .iter()
+        .map(|key| (Purpose::Relinearization, 0, key))
+        .chain(rotations);
+    let all = all.chain(
+        keys.conjugation
+            .iter()
+            .map(|key| (Purpose::Conjugation, 0, key)),
+    );
+    let (mut header, mut bodies) = (Header::default(), Vec::new());
+    for (purpose, steps, key) in all {
+        let level = key.level() as u32;
+        header.keys.push(Entry {
+            purpose: purpose.into(),
+            steps,
+            level,
+            seed: key.seed().0.to_vec(),
+        });
+        let mut body = Vec::new();
+        for b in key.b() {
+            pack_poly(params, b, &mut body)?;
+        }
+        bodies.push(body);
+    }
+    let header = header.encode_to_vec();
+    let mut sections: Vec<&[u8]> = vec![&header];
+    sections.extend(bodies.iter().map(Vec::as_slice));
+    Ok(container::write(
+        Kind::EvaluationKey,
+        plan,
+        keys.key_id,
+        &sections,
+    ))
 }
 
-/// Reads an evaluation key file of the given plan.
+/// Reads an evaluation key file of the given plan; the caller compares [`SeededEvaluationKeys::key_id`].
+///
+/// # Errors
+/// [`CkksError::Container`] for a damaged file or one of another kind or plan, [`CkksError::Malformed`] where its
+/// content does not fit the parameters. Lengths are checked before memory is taken for them.
 pub fn keys_from_bytes(
-    _params: &Parameters,
-    _plan: PlanId,
-    _bytes: &[u8],
+    params: &Parameters,
+    plan: PlanId,
+    bytes: &[u8],
 ) -> Result<SeededEvaluationKeys, CkksError> {
-    Err(CkksError::Malformed {
-        what: "evaluation key",
-        reason: "not written".into(),
-    })
+    let file = Container::read(bytes, Kind::EvaluationKey)?;
+    file.expect_plan(plan)?;
+    let header = Header::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
+    if header.keys.len() + 1 != file.section_count() {
+        return Err(malformed(
+            "the number of keys is not the number of sections",
+        ));
+    }
+    let mut jobs = Vec::with_capacity(header.keys.len());
+    for (i, entry) in header.keys.iter().enumerate() {
+        jobs.push((entry_name(params, entry)?, entry, file.section(i + 1)?));
+    }
+    let mut results: Vec<Result<SeededSwitchingKey, CkksError>> = Vec::new();
+    results.resize_with(jobs.len(), || Err(CkksError::Shape));
+    let work = results.iter_mut().zip(&jobs).collect();
+    parallel::for_each(work, |(result, (_, entry, body))| {
+        *result = read_key(params, entry, body)
+    });
+    let mut keys = SeededEvaluationKeys {
+        key_id: file.key_id,
+        ..SeededEvaluationKeys::default()
+    };
+    for ((name, ..), key) in jobs.iter().zip(results) {
+        let before = match name {
+            KeyName::Relinearization => keys.relinearization.replace(key?),
+            KeyName::Conjugation => keys.conjugation.replace(key?),
+            KeyName::Rotation(steps) => keys.rotations.insert(*steps, key?),
+        };
+        if before.is_some() {
+            return Err(malformed(format!("the {name} occurs twice")));
+        }
+    }
+    Ok(keys)
+}
+
+fn entry_name(params: &Parameters, entry: &Entry) -> Result<KeyName, CkksError> {
+    match (entry.purpose(), entry.steps) {
+        (Purpose::Relinearization, 0) => Ok(KeyName::Relinearization),
+        (Purpose::Conjugation, 0) => Ok(KeyName::Conjugation),
+        (Purpose::Rotation, steps) if steps > 0 && (steps as usize) < params.slots() => {
+            Ok(KeyName::Rotation(steps))
+        }
+        (purpose, steps) => Err(malformed(format!(
+            "a key has the purpose {purpose:?} with {steps} steps"
+        ))),
+    }
+}
+
+fn read_key(
+    params: &Parameters,
+    entry: &Entry,
+    body: &[u8],
+) -> Result<SeededSwitchingKey, CkksError> {
+    let level = entry.level as usize;
+    params.check_level(level)?;
+    let seed = <[u8; 32]>::try_from(&entry.seed[..])
+        .map_err(|_| malformed("a seed does not have 32 bytes"))?;
+    let len = packed_len(params, level, true).ok_or(CkksError::Shape)?;
+    if body.len() != len * params.digits(level) {
+        return Err(malformed("a key's section has the wrong length"));
+    }
+    let halves = body
+        .chunks_exact(len)
+        .map(|half| unpack_poly(params, level, true, half, WHAT));
+    SeededSwitchingKey::new(params, level, Seed(seed), halves.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Rng, Secret, toy_double, toy_single};
+    use cipherloom_ir::container::KeyId;
+
+    fn keys(params: &Parameters) -> SeededEvaluationKeys {
+        let mut rng = Rng(1);
+        let secret = Secret::new(params, &mut rng);
+        let mut keys = secret.keys(&[1, 3], 3, &mut rng);
+        keys.rotations
+            .insert(5, secret.key(KeyName::Rotation(5), 0, &mut rng));
+        keys.key_id = KeyId([5; 16]);
+        keys
+    }
+
+    #[test]
+    fn keys_come_back_and_take_as_many_bits_as_their_primes_have() {
+        for params in [toy_single(5), toy_double(6)] {
+            let keys = keys(&params);
+            let bytes = keys_to_bytes(&params, PlanId([3; 32]), &keys).unwrap();
+            assert_eq!(
+                keys_from_bytes(&params, PlanId([3; 32]), &bytes).unwrap(),
+                keys
+            );
+            let bits = |level: usize| -> usize {
+                let primes = params.q()[..=level].iter().chain(params.p());
+                params.digits(level)
+                    * primes.map(|p| p.ilog2() as usize + 1).sum::<usize>()
+                    * params.n()
+            };
+            let residues = (4 * bits(3) + bits(0)) / 8;
+            assert!(bytes.len() >= residues && bytes.len() < residues + 1000);
+            assert!(keys_to_bytes(&toy_single(7), PlanId::default(), &keys).is_err());
+        }
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        let params = toy_single(5);
+        let plan = PlanId([3; 32]);
+        let good = keys_to_bytes(&params, plan, &keys(&params)).unwrap();
+        let file = Container::read(&good, Kind::EvaluationKey).unwrap();
+        let header = Header::decode(file.section(0).unwrap()).unwrap();
+        let sections: Vec<&[u8]> = (1..file.section_count())
+            .map(|i| file.section(i).unwrap())
+            .collect();
+        let read = |change: &dyn Fn(&mut Header, &mut Vec<Vec<u8>>)| {
+            let mut header = header.clone();
+            let mut bodies: Vec<Vec<u8>> = sections.iter().map(|s| s.to_vec()).collect();
+            change(&mut header, &mut bodies);
+            let header = header.encode_to_vec();
+            let all: Vec<&[u8]> = std::iter::once(&header[..])
+                .chain(bodies.iter().map(|b| &b[..]))
+                .collect();
+            keys_from_bytes(
+                &params,
+                plan,
+                &container::write(Kind::EvaluationKey, plan, KeyId([5; 16]), &all),
+            )
+        };
+        assert!(read(&|_, _| ()).is_ok());
+        assert!(read(&|h, _| drop(h.keys.pop())).is_err());
+        assert!(read(&|h, _| h.keys[0].purpose = 0).is_err());
+        assert!(read(&|h, _| h.keys[0].purpose = 9).is_err());
+        assert!(read(&|h, _| h.keys[0].steps = 1).is_err());
+        assert!(read(&|h, _| h.keys[1].steps = 0).is_err());
+        assert!(read(&|h, _| h.keys[1].steps = 16).is_err());
+        assert!(read(&|h, _| h.keys[1].steps = 3).is_err());
+        assert!(read(&|h, _| h.keys[1].level = 2).is_err());
+        assert!(read(&|h, _| h.keys[1].level = u32::MAX).is_err());
+        assert!(read(&|h, _| h.keys[1].seed.truncate(31)).is_err());
+        assert!(read(&|_, b| b[0].truncate(9)).is_err());
+        assert!(read(&|_, b| b[0].push(0)).is_err());
+        assert!(read(&|_, b| b[0].iter_mut().for_each(|b| *b = 0xFF)).is_err());
+        assert!(matches!(
+            keys_from_bytes(&params, PlanId::default(), &good),
+            Err(CkksError::Container(_))
+        ));
+    }
 }
