@@ -3,9 +3,10 @@
 //! A value is one ciphertext or several (see [`Layout`]). A value at level l lives modulo q_0 .. q_l.
 //! Scales are exact: [`CircuitOp::Add`] needs operands of equal scale and level.
 
+mod read;
 #[cfg(test)]
 mod test_circuits;
-mod text;
+pub(crate) mod text;
 mod verify;
 
 pub use text::{parse, print};

@@ -7,7 +7,7 @@ mod kernels;
 mod op;
 mod patch;
 mod shape;
-mod text;
+pub(crate) mod text;
 mod verify;
 
 pub use crate::text::ParseError;
