@@ -3,9 +3,11 @@
 //! This crate knows ONNX and the stages of `cipherloom-ir`. It holds no key, and nothing encrypted is
 //! executed here.
 
+mod broadcast;
 pub mod cost;
 pub mod data;
 pub mod emit;
 pub mod lower;
 pub mod onnx;
 pub mod pass;
+pub mod report;

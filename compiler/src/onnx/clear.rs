@@ -3,6 +3,7 @@
 //! All element types are held as `f64`, which is exact for every type here but integers beyond 2^53;
 //! those occur in practice only as "until the end" of a Slice, where any large number does.
 
+use crate::broadcast::{broadcast, for_each_index, zip};
 use cipherloom_ir::value::{Tensor, element_count, strides};
 use std::fmt;
 use std::sync::Arc;
@@ -220,25 +221,10 @@ impl Clear {
 
     /// `f` of both, with NumPy broadcasting.
     pub(crate) fn zip(&self, other: &Self, f: impl Fn(f64, f64) -> f64) -> Result<Self, String> {
-        let shape = broadcast(self.shape(), other.shape())?;
-        let count = computed_count(&shape)?;
-        let (a, b) = (
-            broadcast_steps(self.shape(), &shape),
-            broadcast_steps(other.shape(), &shape),
-        );
-        let at = |steps: &[usize], index: &[usize]| {
-            index.iter().zip(steps).map(|(i, s)| i * s).sum::<usize>()
-        };
-        let mut data = Vec::with_capacity(count);
-        for_each_index(&shape, |index| {
-            data.push(
-                self.elem
-                    .round(f(self.data()[at(&a, index)], other.data()[at(&b, index)])),
-            );
-        });
-        Tensor::new(shape, data)
+        computed_count(&broadcast(self.shape(), other.shape())?)?;
+        zip(&self.tensor, &other.tensor, |x, y| self.elem.round(f(x, y)))
             .map(|t| Self::new(&self.name, self.elem, t))
-            .ok_or_else(|| "the shape does not fit the elements".to_owned())
+            .ok_or_else(|| "the shapes do not broadcast".to_owned())
     }
 }
 
@@ -257,58 +243,6 @@ pub(crate) fn bounded_count(shape: &[usize], most: usize) -> Option<usize> {
     let widest: Vec<usize> = shape.iter().map(|d| (*d).max(1)).collect();
     element_count(&widest).filter(|n| *n <= most)?;
     element_count(shape)
-}
-
-/// The shape of an elementwise operation on two shapes (NumPy's rule).
-pub(crate) fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>, String> {
-    let rank = a.len().max(b.len());
-    let dim = |s: &[usize], axis: usize| (axis + s.len()).checked_sub(rank).map_or(1, |i| s[i]);
-    (0..rank)
-        .map(|axis| match (dim(a, axis), dim(b, axis)) {
-            (x, y) if x == y => Ok(x),
-            (1, y) => Ok(y),
-            (x, 1) => Ok(x),
-            _ => Err(format!("the shapes {a:?} and {b:?} do not broadcast")),
-        })
-        .collect()
-}
-
-/// Steps through the elements of `from` along the axes of `to`; 0 where an axis is repeated.
-fn broadcast_steps(from: &[usize], to: &[usize]) -> Vec<usize> {
-    let own = strides(from);
-    let skip = to.len() - from.len();
-    (0..to.len())
-        .map(|axis| {
-            if axis < skip || from[axis - skip] == 1 {
-                0
-            } else {
-                own[axis - skip]
-            }
-        })
-        .collect()
-}
-
-/// Calls `f` with every index of a shape, in row-major order.
-pub(crate) fn for_each_index(shape: &[usize], mut f: impl FnMut(&[usize])) {
-    if shape.contains(&0) {
-        return;
-    }
-    let mut index = vec![0; shape.len()];
-    loop {
-        f(&index);
-        let mut axis = shape.len();
-        loop {
-            if axis == 0 {
-                return;
-            }
-            axis -= 1;
-            index[axis] += 1;
-            if index[axis] < shape[axis] {
-                break;
-            }
-            index[axis] = 0;
-        }
-    }
 }
 
 #[cfg(test)]

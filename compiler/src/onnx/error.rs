@@ -1,6 +1,7 @@
 //! Why a model cannot be imported: all faults at once, each with its reason and a way out.
 
 use super::prescan::ScanError;
+use crate::report::{Row, draw};
 use std::fmt;
 use std::path::PathBuf;
 use thiserror::Error;
@@ -137,68 +138,39 @@ impl fmt::Display for Subject {
     }
 }
 
-/// The drawing of STYLE's "An error that a person can act on", without the leading `error: `.
+/// Drawn without the leading `error: `.
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.model_faults.len(), self.node_faults.len()) {
-            (0, n) => write!(f, "{n} of {} nodes cannot be compiled", self.nodes)?,
-            (1, 0) => f.write_str("the model cannot be imported")?,
-            (m, 0) => write!(f, "the model cannot be imported, for {m} reasons")?,
-            (m, n) => {
-                write!(
-                    f,
-                    "the model cannot be imported: {m} faults, and {n} of {} nodes",
-                    self.nodes
-                )?;
-            }
-        }
-        write!(f, "\n  --> {}", self.source)?;
-        for fault in &self.model_faults {
-            write!(
-                f,
-                "\n   |  {}\n   |          {}",
-                fault.subject, fault.reason
-            )?;
-        }
-        let index = width(self.node_faults.iter().map(|n| n.index.to_string()));
-        let op = width(self.node_faults.iter().map(|n| n.op.clone()));
-        let name = width(self.node_faults.iter().map(|n| format!("{:?}", n.name)));
-        for fault in &self.node_faults {
-            write!(
-                f,
-                "\n   |  node {:<index$}  {:<op$} {:<name$}  {} -> {}\n   |          {}",
-                fault.index,
-                fault.op,
-                format!("{:?}", fault.name),
-                list(&fault.inputs),
-                list(&fault.outputs),
-                fault.reason
-            )?;
-        }
-        for fault in &self.model_faults {
-            if let Some(help) = &fault.help {
-                write!(f, "\n   = help: {}: {help}", fault.subject)?;
-            }
-        }
-        // The same advice for many nodes is given once.
-        let mut given: Vec<(&str, Vec<String>)> = vec![];
-        for fault in &self.node_faults {
-            let Some(help) = &fault.help else { continue };
-            match given.iter_mut().find(|(text, _)| text == help) {
-                Some((_, nodes)) => nodes.push(fault.index.to_string()),
-                None => given.push((help, vec![fault.index.to_string()])),
-            }
-        }
-        for (help, nodes) in given {
-            let plural = if nodes.len() == 1 { "node" } else { "nodes" };
-            write!(f, "\n   = help: {plural} {}: {help}", nodes.join(", "))?;
-        }
-        Ok(())
+        let headline = match (self.model_faults.len(), self.node_faults.len()) {
+            (0, n) => format!("{n} of {} nodes cannot be compiled", self.nodes),
+            (1, 0) => "the model cannot be imported".to_owned(),
+            (m, 0) => format!("the model cannot be imported, for {m} reasons"),
+            (_, n) => format!(
+                "the model cannot be imported, and {n} of its {} nodes cannot be compiled",
+                self.nodes
+            ),
+        };
+        let model = self.model_faults.iter().map(|fault| Row {
+            place: fault.subject.to_string(),
+            reason: fault.reason.clone(),
+            help: fault.help.clone(),
+            ..Row::default()
+        });
+        let nodes = self.node_faults.iter().map(|fault| Row {
+            place: format!("node {}", fault.index),
+            op: fault.op.clone(),
+            name: fault.name.clone(),
+            signature: format!("{} -> {}", list(&fault.inputs), list(&fault.outputs)),
+            reason: fault.reason.clone(),
+            help: fault.help.clone(),
+        });
+        draw(
+            f,
+            &headline,
+            &self.source,
+            &model.chain(nodes).collect::<Vec<_>>(),
+        )
     }
-}
-
-fn width(texts: impl Iterator<Item = String>) -> usize {
-    texts.map(|t| t.chars().count()).max().unwrap_or(0)
 }
 
 fn list(shapes: &[String]) -> String {

@@ -68,7 +68,7 @@ pub(crate) fn read(
         ));
     }
     let needed = expected as u64;
-    let available = metadata.len().checked_sub(offset).unwrap_or(0);
+    let available = metadata.len().saturating_sub(offset);
     let stored = length.unwrap_or(available);
     if stored != needed || stored > available {
         return Err(format!(

@@ -4,7 +4,7 @@ use super::Options;
 use super::call::{Call, Encrypted, Value};
 use super::clear::MAX_COMPUTED_TOTAL;
 use super::error::{ModelError, ModelFault, NodeFault, Refusal, Subject};
-use super::ports::{Declared, check_output, input_shape, is_own_domain, versions};
+use super::ports::{Declared, Port, check_output, input_port, is_own_domain, versions};
 use super::{op, tensor};
 use cipherloom_ir::Origin;
 use cipherloom_ir::tensor::{Input, Module, Node, Op, Output, infer_shape, verify};
@@ -117,7 +117,10 @@ impl Importer<'_> {
             };
             let mut results = results.unwrap_or_default().into_iter();
             for name in node.output.iter().filter(|n| !n.is_empty()) {
-                let value = results.next();
+                let live = live.names.contains(name);
+                let value = results
+                    .next()
+                    .or_else(|| live.then(|| self.stand_in(name)).flatten());
                 self.names.entry(name.clone()).or_insert(value);
             }
         }
@@ -247,7 +250,7 @@ impl Importer<'_> {
             }
             let value = match self.input(info) {
                 Ok(value) => Some(value),
-                Err((reason, help)) => {
+                Err(Refusal { reason, help }) => {
                     self.model_faults.push(ModelFault {
                         subject,
                         reason,
@@ -266,15 +269,16 @@ impl Importer<'_> {
         }
     }
 
-    fn input(
-        &mut self,
-        info: &onnx_protobuf::ValueInfoProto,
-    ) -> Result<Value, (String, Option<String>)> {
-        let (elem, shape, batched) = input_shape(info)?;
+    fn input(&mut self, info: &onnx_protobuf::ValueInfoProto) -> Result<Value, Refusal> {
+        let Port {
+            elem,
+            shape,
+            batched,
+        } = input_port(info)?;
         let op = Op::Input {
             name: info.name.clone(),
         };
-        let shape = infer_shape(&self.module, &op, &[], &shape).map_err(|reason| (reason, None))?;
+        let shape = infer_shape(&self.module, &op, &[], &shape)?;
         let origin = Origin::Port(info.name.clone());
         let node = Node {
             op,
@@ -286,7 +290,7 @@ impl Importer<'_> {
             .module
             .graph
             .add(node, &[])
-            .ok_or(("the graph is full".to_owned(), None))?;
+            .ok_or("the graph is full")?;
         let dtype = if elem == super::clear::Elem::F64 {
             DType::F64
         } else {
@@ -299,6 +303,27 @@ impl Importer<'_> {
             batched,
         });
         Ok(Value::Encrypted(Encrypted { node, shape, elem }))
+    }
+
+    /// An encrypted value of the shape that the file declares, in place of one that could not be computed, so that
+    /// the nodes behind it can be looked at too. The import has failed by then.
+    fn stand_in(&mut self, name: &str) -> Option<Value> {
+        let infos = self.graph.value_info.iter().chain(&self.graph.output);
+        let info = infos.into_iter().find(|i| i.name == name)?;
+        let Port { elem, shape, .. } = input_port(info).ok()?;
+        let op = Op::Input {
+            name: name.to_owned(),
+        };
+        infer_shape(&self.module, &op, &[], &shape).ok()?;
+        let origin = Origin::Port(name.to_owned());
+        let node = Node {
+            op,
+            shape: shape.clone(),
+            range: None,
+            origin,
+        };
+        let node = self.module.graph.add(node, &[])?;
+        Some(Value::Encrypted(Encrypted { node, shape, elem }))
     }
 
     /// Whether the node's names obey the rules: written before they are read, and written once.
@@ -340,11 +365,13 @@ impl Importer<'_> {
             None
         };
         let Some(operator) = operator else {
-            self.refuse(
-                index,
-                node,
-                op::refused::refusal(node, is_own_domain(&node.domain)),
-            );
+            let own = is_own_domain(&node.domain);
+            let read =
+                |name: &&String| matches!(self.names.get(*name), Some(Some(Value::Encrypted(_))));
+            let written = |name: &&String| !self.graph.input.iter().any(|i| i.name == **name);
+            let stop = node.input.iter().find(|n| read(n) && written(n));
+            let refusal = op::refused::refusal(node, own, stop.map(String::as_str));
+            self.refuse(index, node, refusal);
             return None;
         };
         let mut inputs = vec![];

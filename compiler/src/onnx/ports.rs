@@ -1,7 +1,7 @@
 //! What a model declares of itself: versions, and the types and shapes of its inputs and outputs.
 
 use super::clear::Elem;
-use super::error::{ModelFault, Subject};
+use super::error::{ModelFault, Refusal, Subject};
 use super::{IR_VERSIONS, OPSETS};
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Size;
 use onnx_protobuf::{ModelProto, ValueInfoProto};
@@ -61,27 +61,29 @@ impl Declared {
     }
 }
 
-/// An input's shape with a batch of 1, and whether its first axis counts samples.
-pub(super) fn input_shape(
-    info: &ValueInfoProto,
-) -> Result<(Elem, Vec<usize>, bool), (String, Option<String>)> {
-    let declared =
-        Declared::of(info).ok_or(("it is no tensor, or has no declared type".to_owned(), None))?;
+/// An input of the graph with a batch of 1.
+pub(super) struct Port {
+    pub(super) elem: Elem,
+    pub(super) shape: Vec<usize>,
+    /// Whether the first axis counts samples.
+    pub(super) batched: bool,
+}
+
+/// The input that a declaration describes.
+pub(super) fn input_port(info: &ValueInfoProto) -> Result<Port, Refusal> {
+    let declared = Declared::of(info).ok_or("it is no tensor, or has no declared type")?;
     let elem = declared
         .elem
         .clone()
-        .map_err(|what| (format!("its element type is {what}"), None))?;
+        .map_err(|what| format!("its element type is {what}"))?;
     if !elem.is_float() {
-        return Err((
-            format!("it holds {elem}; only floating-point inputs can be encrypted"),
-            Some("cast to float before the model, not in it".to_owned()),
-        ));
+        let reason = format!("it holds {elem}; only floating-point inputs can be encrypted");
+        return Err(Refusal::new(reason).help("cast to float before the model, not in it"));
     }
     let Some(dims) = &declared.shape else {
-        return Err((
-            "its shape is not declared".to_owned(),
-            Some("export with a fixed input shape".to_owned()),
-        ));
+        return Err(
+            Refusal::new("its shape is not declared").help("export with a fixed input shape")
+        );
     };
     let mut shape = vec![];
     let mut batched = false;
@@ -92,24 +94,26 @@ pub(super) fn input_shape(
                 shape.push(1);
             }
             Dim::Open(_) => {
-                return Err((
-                    format!(
-                        "axis {axis} of {} has no fixed size; only axis 0, the batch, may be open",
-                        declared.describe()
-                    ),
-                    Some("export with a fixed size along all axes but the batch".to_owned()),
-                ));
+                return Err(Refusal::new(format!(
+                    "axis {axis} of {} has no fixed size; only axis 0, the batch, may be open",
+                    declared.describe()
+                ))
+                .help("export with a fixed size along all axes but the batch"));
             }
             Dim::Known(size) => {
                 let size = usize::try_from(*size).ok().filter(|s| *s > 0);
-                let size = size
-                    .ok_or_else(|| (format!("{} has a size below 1", declared.describe()), None))?;
+                let size =
+                    size.ok_or_else(|| format!("{} has a size below 1", declared.describe()))?;
                 batched |= axis == 0 && size == 1;
                 shape.push(size);
             }
         }
     }
-    Ok((elem, shape, batched))
+    Ok(Port {
+        elem,
+        shape,
+        batched,
+    })
 }
 
 /// Compares a declared type with the inferred one.

@@ -1,1 +1,123 @@
 //! The pass driver and the passes over the `tensor` stage.
+//!
+//! A pass reads a module and proposes a [`Patch`]; only the [`Driver`] applies patches, verifies, prints and
+//! times. Passes run until they propose nothing more, so each need make only one step at a time.
+//!
+//! The usual order is that of [`standard`]: constants first, then scalings into their neighbours, then
+//! polynomials; [`FindRanges`] comes last, on the rewritten module, and [`Legalise`] before it, so that
+//! nothing is measured in vain.
+
+mod driver;
+mod elementwise;
+mod find_ranges;
+mod fold_constants;
+mod fold_scalings;
+mod fuse_polynomial;
+mod interval;
+mod legalise;
+#[cfg(test)]
+mod tests;
+
+pub use driver::{Driver, Finished, PassReport, PrintAfter};
+pub use find_ranges::{FindRanges, Measured, RangeError, Statistics, measure};
+pub use fold_constants::FoldConstants;
+pub use fold_scalings::FoldScalings;
+pub use fuse_polynomial::FusePolynomial;
+pub use legalise::{IllegalNode, IllegalNodes, Legalise};
+
+use crate::data::Evidence;
+use cipherloom_ir::tensor::{Fault, Module, Patch, PatchError};
+use thiserror::Error;
+
+/// A pass over the `tensor` stage.
+pub trait TensorPass {
+    /// The name on the command line: `fold-constants`.
+    fn name(&self) -> &'static str;
+
+    /// What it does and what it leaves alone, in one sentence.
+    fn doc(&self) -> &'static str;
+
+    /// Whether to run it again after a patch, until it proposes none.
+    fn repeats(&self) -> bool {
+        true
+    }
+
+    /// Proposes one step; nothing where all is done.
+    ///
+    /// # Errors
+    /// What the pass cannot accept in the module.
+    fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError>;
+}
+
+/// Why the passes failed.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum PassError {
+    /// Operations without an encrypted form.
+    #[error("{0}")]
+    Illegal(IllegalNodes),
+    /// Ranges cannot be found.
+    #[error("{0}")]
+    Ranges(#[from] RangeError),
+    /// A pass proposed what does not fit the module: a mistake of the pass.
+    #[error("pass {pass} proposed an impossible rewrite: {error}")]
+    Patch {
+        /// The pass.
+        pass: &'static str,
+        /// Why it is impossible.
+        error: PatchError,
+    },
+    /// The verifier found faults: a mistake of the pass.
+    #[error("after pass {pass}: {}", list(faults))]
+    Faults {
+        /// The pass.
+        pass: &'static str,
+        /// All faults.
+        faults: Vec<Fault>,
+    },
+    /// A pass found something to do again and again: a mistake of the pass.
+    #[error("pass {pass} does not come to rest after {steps} steps")]
+    Restless {
+        /// The pass.
+        pass: &'static str,
+        /// How often it ran.
+        steps: usize,
+    },
+}
+
+fn list(faults: &[Fault]) -> String {
+    faults
+        .iter()
+        .map(Fault::to_string)
+        .collect::<Vec<_>>()
+        .join("; ")
+}
+
+/// The rewriting passes in their order, without range finding.
+pub fn standard() -> Vec<Box<dyn TensorPass>> {
+    vec![
+        Box::new(FoldConstants),
+        Box::new(FoldScalings),
+        Box::new(FusePolynomial),
+        Box::new(Legalise),
+    ]
+}
+
+/// Runs the standard passes and then finds ranges, on evidence for the module's inputs.
+///
+/// # Errors
+/// As [`Driver::run`].
+pub fn run_standard(
+    driver: &mut Driver<'_>,
+    module: &mut Module,
+    evidence: Evidence<'_>,
+) -> Result<(Finished, Statistics), PassError> {
+    let mut rewriting = standard();
+    let mut ranges = FindRanges::new(evidence);
+    let mut passes: Vec<&mut dyn TensorPass> = rewriting
+        .iter_mut()
+        .map(|p| p.as_mut() as &mut dyn TensorPass)
+        .collect();
+    passes.push(&mut ranges);
+    let finished = driver.run(module, &mut passes)?;
+    Ok((finished, ranges.statistics))
+}

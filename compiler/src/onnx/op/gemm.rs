@@ -4,8 +4,9 @@
 //! Opsets: 7 (broadcasting of C), 9 (types), 11 (C optional), 13 (types).
 
 use super::arithmetic::{mul_constant, sum};
+use crate::broadcast::broadcast;
 use crate::onnx::call::{Call, Encrypted, Outputs, Value};
-use crate::onnx::clear::{Clear, Elem, broadcast};
+use crate::onnx::clear::{Clear, Elem};
 use crate::onnx::error::Refusal;
 use cipherloom_ir::Tensor;
 use cipherloom_ir::tensor::Op;

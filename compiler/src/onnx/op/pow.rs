@@ -2,8 +2,8 @@
 //!
 //! Types: x floating point; e floating point or integer. Opsets: 7 (broadcasting), 12, 13, 15 (types).
 
+use crate::broadcast::broadcast;
 use crate::onnx::call::{Call, Outputs, Value};
-use crate::onnx::clear::broadcast;
 use crate::onnx::error::Refusal;
 use cipherloom_ir::tensor::Op;
 

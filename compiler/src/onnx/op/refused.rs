@@ -4,7 +4,9 @@ use crate::onnx::error::Refusal;
 use onnx_protobuf::NodeProto;
 
 /// Why a node of an operator without an importer is refused.
-pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool) -> Refusal {
+///
+/// `stop` is an encrypted value that the node reads and another node yields, if there is one.
+pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<&str>) -> Refusal {
     if !own_domain {
         let refusal = Refusal::new(format!(
             "the operators of the domain {:?} are not known",
@@ -15,9 +17,9 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool) -> Refusal {
             _ => refusal.help("export with ONNX's own operators alone, functions inlined"),
         };
     }
-    let stop = match node.input.first().filter(|n| !n.is_empty()) {
-        Some(input) => format!("stop at `--output {input}` and do the rest after decryption"),
-        None => "stop before this node with `--output NAME`".to_owned(),
+    let stop = match stop {
+        Some(value) => format!("stop at `--output {value}` and do the rest after decryption"),
+        None => "do this part before encryption or after decryption".to_owned(),
     };
     match node.op_type.as_str() {
         "MaxPool" | "GlobalMaxPool" => {

@@ -1,0 +1,173 @@
+//! find-ranges: the range of every value's elements, from calibration samples or from declared input ranges.
+//!
+//! From samples the range is what was seen; from declared ranges it is what is certain ([`super::interval`]). The
+//! pass sets each node's range, without margin, and keeps [`Statistics`]; ids are the module's, so it runs last, on
+//! the rewritten module. [`measure`] does the same for a module that is not to be changed.
+
+use super::{PassError, TensorPass, interval};
+use crate::data::Evidence;
+use cipherloom_ir::tensor::{EvalError, Module, Patch, eval_all};
+use cipherloom_ir::{NodeId, Range};
+use std::collections::BTreeMap;
+use thiserror::Error;
+
+/// Why ranges cannot be found.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum RangeError {
+    /// No sample to measure on.
+    #[error("there is no calibration sample to find value ranges from")]
+    NoSample,
+    /// No range of an input.
+    #[error("the range of input {0:?} is not declared")]
+    MissingInput(String),
+    /// A declared range of an input that the model does not have.
+    #[error("a range is declared for {0:?}, which is no input of the model")]
+    UnknownInput(String),
+    /// A sample that the module cannot be evaluated on.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// A value that is not finite.
+    #[error("{node} ({origin}) becomes infinite or NaN{}", sample.map_or(String::new(), |s| format!(" on sample {s}")))]
+    NotFinite {
+        /// The node.
+        node: NodeId,
+        /// Where it came from.
+        origin: String,
+        /// The sample, from 0; none where the range was computed from declared ones.
+        sample: Option<usize>,
+    },
+}
+
+/// What is known of each node's value besides its range.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Statistics {
+    /// The mean of the squares of all elements over all samples. For declared ranges an estimate: as if every
+    /// element were uniform over its interval.
+    pub mean_square: BTreeMap<NodeId, f64>,
+}
+
+/// Ranges and statistics of each node.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// The range of each node's elements.
+    pub ranges: BTreeMap<NodeId, Range>,
+    /// The rest.
+    pub statistics: Statistics,
+}
+
+/// Measures a module without changing it.
+///
+/// # Errors
+/// No evidence, evidence that does not fit the module's inputs, values that are not finite.
+pub fn measure(module: &Module, evidence: Evidence<'_>) -> Result<Measured, RangeError> {
+    match evidence {
+        Evidence::Samples(samples) => sampled(module, samples),
+        Evidence::Declared(ranges) => declared(module, ranges),
+    }
+}
+
+fn sampled(module: &Module, samples: &[cipherloom_ir::Tensors]) -> Result<Measured, RangeError> {
+    if samples.is_empty() {
+        return Err(RangeError::NoSample);
+    }
+    let mut measured = Measured::default();
+    let mut counts: BTreeMap<NodeId, usize> = BTreeMap::new();
+    let sums = &mut measured.statistics.mean_square;
+    for (index, sample) in samples.iter().enumerate() {
+        for (id, value) in eval_all(module, sample)? {
+            let range = Range::of(value.data().iter().copied())
+                .ok_or_else(|| not_finite(module, id, Some(index)))?;
+            measured
+                .ranges
+                .entry(id)
+                .and_modify(|r| *r = r.union(range))
+                .or_insert(range);
+            *sums.entry(id).or_default() += value.data().iter().map(|x| x * x).sum::<f64>();
+            *counts.entry(id).or_default() += value.len();
+        }
+    }
+    for (id, sum) in sums.iter_mut() {
+        *sum /= counts.get(id).copied().unwrap_or(1) as f64;
+    }
+    Ok(measured)
+}
+
+fn declared(module: &Module, ranges: &BTreeMap<String, Range>) -> Result<Measured, RangeError> {
+    if let Some(name) = ranges
+        .keys()
+        .find(|n| !module.inputs.iter().any(|i| i.name == **n))
+    {
+        return Err(RangeError::UnknownInput(name.clone()));
+    }
+    let mut measured = Measured::default();
+    for (id, interval) in interval::propagate(module, ranges)? {
+        let range = interval
+            .range()
+            .ok_or_else(|| not_finite(module, id, None))?;
+        measured.ranges.insert(id, range);
+        // The mean square of a uniform variable: centre^2 + radius^2 / 3.
+        let elements = interval.centre.data().iter().zip(interval.radius.data());
+        let sum: f64 = elements.map(|(c, r)| c * c + r * r / 3.0).sum();
+        measured
+            .statistics
+            .mean_square
+            .insert(id, sum / interval.centre.len().max(1) as f64);
+    }
+    Ok(measured)
+}
+
+fn not_finite(module: &Module, node: NodeId, sample: Option<usize>) -> RangeError {
+    let origin = module
+        .graph
+        .get(node)
+        .map_or(String::new(), |n| n.origin.to_string());
+    RangeError::NotFinite {
+        node,
+        origin,
+        sample,
+    }
+}
+
+/// The pass; see the module's text.
+#[derive(Debug)]
+pub struct FindRanges<'a> {
+    evidence: Evidence<'a>,
+    /// What was measured, once the pass has run.
+    pub statistics: Statistics,
+}
+
+impl<'a> FindRanges<'a> {
+    /// The pass over the given evidence.
+    pub fn new(evidence: Evidence<'a>) -> Self {
+        Self {
+            evidence,
+            statistics: Statistics::default(),
+        }
+    }
+}
+
+impl TensorPass for FindRanges<'_> {
+    fn name(&self) -> &'static str {
+        "find-ranges"
+    }
+
+    fn doc(&self) -> &'static str {
+        "find the range of every value from calibration samples or declared input ranges"
+    }
+
+    fn repeats(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
+        let measured = measure(module, self.evidence)?;
+        self.statistics = measured.statistics;
+        let mut patch = Patch::new(module);
+        for (id, range) in measured.ranges {
+            if module.graph.get(id).is_some_and(|n| n.range != Some(range)) {
+                patch.set_range(id, Some(range));
+            }
+        }
+        Ok(Some(patch))
+    }
+}

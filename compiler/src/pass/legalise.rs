@@ -1,0 +1,154 @@
+//! legalise: refuses what has no encrypted form under CKKS, all of it at once; it changes nothing.
+//!
+//! Polynomials and linear maps have one. Activations that are no polynomial do not, short of an approximation,
+//! which is not made here.
+
+use super::{PassError, TensorPass};
+use crate::report::{Row, draw};
+use cipherloom_ir::tensor::{Activation, Module, Op, Patch};
+use cipherloom_ir::{NodeId, Origin};
+use std::fmt;
+
+/// The pass; see the module's text.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Legalise;
+
+/// An operation without an encrypted form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IllegalNode {
+    /// The operation.
+    pub node: NodeId,
+    /// Where it came from.
+    pub origin: Origin,
+    /// Its keyword.
+    pub op: &'static str,
+    /// The shapes of its operands.
+    pub inputs: Vec<Vec<usize>>,
+    /// Its shape.
+    pub output: Vec<usize>,
+    /// Why it has no encrypted form.
+    pub reason: &'static str,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// All operations without an encrypted form.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IllegalNodes {
+    /// What the module was read from.
+    pub source: String,
+    /// The number of operations of the module, inputs not counted.
+    pub operations: usize,
+    /// The operations, by id.
+    pub nodes: Vec<IllegalNode>,
+}
+
+impl TensorPass for Legalise {
+    fn name(&self) -> &'static str {
+        "legalise"
+    }
+
+    fn doc(&self) -> &'static str {
+        "refuse operations without an encrypted form, all at once"
+    }
+
+    fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
+        let nodes: Vec<IllegalNode> = module
+            .graph
+            .ids()
+            .into_iter()
+            .filter_map(|id| illegal(module, id))
+            .collect();
+        if nodes.is_empty() {
+            return Ok(None);
+        }
+        let operations = module.graph.len() - module.inputs.len().min(module.graph.len());
+        Err(PassError::Illegal(IllegalNodes {
+            source: module.source.clone(),
+            operations,
+            nodes,
+        }))
+    }
+}
+
+fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
+    let node = module.graph.get(id)?;
+    let Op::Activation(activation) = &node.op else {
+        return None;
+    };
+    let last = module.outputs.iter().any(|o| o.node == id);
+    let (reason, substitute) = match activation {
+        Activation::Relu => (
+            "max(x, 0) is no polynomial, and approximations are not made yet",
+            true,
+        ),
+        Activation::Sigmoid => (
+            "1 / (1 + exp(-x)) is no polynomial, and approximations are not made yet",
+            true,
+        ),
+        Activation::Tanh => (
+            "tanh(x) is no polynomial, and approximations are not made yet",
+            true,
+        ),
+        Activation::Softmax { .. } => (
+            "a softmax divides by encrypted values, which no polynomial does",
+            false,
+        ),
+    };
+    let below = module.graph.operands(id);
+    let help = match (last, substitute) {
+        (true, _) => {
+            "it comes last: stop at the value before it with `--output NAME`, and apply it after decryption".to_owned()
+        }
+        (false, true) => "retrain with a polynomial activation, such as x*x".to_owned(),
+        (false, false) => "stop before it with `--output NAME`, and do the rest after decryption".to_owned(),
+    };
+    Some(IllegalNode {
+        node: id,
+        origin: node.origin.clone(),
+        op: node.op.name(),
+        inputs: below
+            .iter()
+            .filter_map(|o| Some(module.graph.get(*o)?.shape.clone()))
+            .collect(),
+        output: node.shape.clone(),
+        reason,
+        help,
+    })
+}
+
+/// Drawn without the leading `error: `.
+impl fmt::Display for IllegalNodes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let row = |n: &IllegalNode| {
+            let (place, op, name) = match &n.origin {
+                Origin::Onnx { index, name, op } => {
+                    (format!("node {index}"), op.clone(), name.clone())
+                }
+                other => (n.node.to_string(), n.op.to_owned(), other.to_string()),
+            };
+            let shapes: Vec<String> = n.inputs.iter().map(|s| format!("{s:?}")).collect();
+            let signature = format!("{} -> {:?}", shapes.join(", "), n.output);
+            Row {
+                place,
+                op,
+                name,
+                signature,
+                reason: n.reason.to_owned(),
+                help: Some(n.help.clone()),
+            }
+        };
+        let verb = if self.nodes.len() == 1 { "has" } else { "have" };
+        let headline = format!(
+            "{} of {} operations {verb} no encrypted form",
+            self.nodes.len(),
+            self.operations
+        );
+        draw(
+            f,
+            &headline,
+            &self.source,
+            &self.nodes.iter().map(row).collect::<Vec<_>>(),
+        )
+    }
+}
