@@ -4,6 +4,7 @@
 //! executed here.
 
 mod broadcast;
+pub mod compile;
 pub mod cost;
 pub mod data;
 pub mod emit;
@@ -11,3 +12,5 @@ pub mod lower;
 pub mod onnx;
 pub mod pass;
 pub mod report;
+
+pub use compile::{CompileError, Compiled, Compiler};

@@ -22,7 +22,7 @@ pub(crate) const WORST_DEVIATIONS: f64 = 3.3;
 /// Bits of precision that are wanted without an explicit wish.
 const DEFAULT_BITS: f64 = 12.0;
 /// Bits that the prediction must lie above the wish.
-const SLACK_BITS: f64 = 0.4;
+const SLACK_BITS: f64 = 0.7;
 /// A value at level 0 times its margin stays this many bits below half the first prime.
 const HEADROOM_BITS: f64 = 0.25;
 /// Chain primes are capped at these sizes, in this order: the first keeps words in 32 bits.

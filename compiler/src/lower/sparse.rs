@@ -170,7 +170,11 @@ pub(crate) fn sum(a: &Matrix, b: &Matrix) -> Matrix {
 
 /// The matrix times a vector.
 pub(crate) fn apply(m: &Matrix, x: &[f64]) -> Vec<f64> {
-    (0..m.rows)
-        .map(|r| m.row(r).map(|(c, v)| v * x[c]).sum())
-        .collect()
+    let row = |span: &[usize]| {
+        let entries = m.columns[span[0]..span[1]]
+            .iter()
+            .zip(&m.values[span[0]..span[1]]);
+        entries.map(|(c, v)| v * x[*c as usize]).sum()
+    };
+    m.row_starts.windows(2).map(row).collect()
 }

@@ -1,0 +1,272 @@
+//! The compiler as one object: passes, lowering, emission.
+
+use crate::emit::{EmitError, emit};
+use crate::lower::{InputKnowledge, LowerError, Options, lower};
+use cipherloom_ir::Tensors;
+use cipherloom_ir::circuit::{self, Circuit};
+use cipherloom_ir::plan::{self, Plan};
+use cipherloom_ir::security::Security;
+use cipherloom_ir::tensor::Module;
+use cipherloom_ir::value::Range;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
+use thiserror::Error;
+
+/// The step that lowers to the circuit stage, for `stop_after` and reports.
+pub const LOWER: &str = "lower";
+/// The step that emits the plan, for reports.
+pub const EMIT: &str = "emit";
+
+/// Why a module cannot be compiled.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum CompileError {
+    /// An option is out of its bounds.
+    #[error("{option} is {value}: {reason}")]
+    Option {
+        /// The option's name.
+        option: &'static str,
+        /// What was given.
+        value: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A range or name is given for an input that the model has not.
+    #[error("the model has no input {name:?}; it has {known:?}")]
+    UnknownInput {
+        /// The name.
+        name: String,
+        /// The names of the model's inputs.
+        known: Vec<String>,
+    },
+    /// An input has neither samples nor a range.
+    #[error(
+        "the range of input {input:?} is not known\n   = help: give samples (--calibrate DATA.npz) or the range \
+         itself (--input-range {input}=LO,HI)"
+    )]
+    NoRange {
+        /// The input.
+        input: String,
+    },
+    /// The module cannot be lowered.
+    #[error(transparent)]
+    Lower(#[from] LowerError),
+    /// The circuit cannot be emitted: a mistake of the compiler.
+    #[error(transparent)]
+    Emit(#[from] EmitError),
+    /// The verifier found faults: a mistake of the compiler.
+    #[error("the {stage} is faulty: {}", faults.join("; "))]
+    Faults {
+        /// The stage.
+        stage: &'static str,
+        /// All faults.
+        faults: Vec<String>,
+    },
+    /// Compilation ended where it was asked to.
+    #[error("stopped after {0}")]
+    Stopped(String),
+}
+
+impl CompileError {
+    /// Whether the compiler is at fault, not its input.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            CompileError::Emit(_) | CompileError::Faults { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+/// What one step of the compilation did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StepReport {
+    /// The pass, [`LOWER`] or [`EMIT`].
+    pub name: String,
+    /// The patches that a pass applied.
+    pub patches: usize,
+    /// The time that it took.
+    pub time: Duration,
+}
+
+/// A compiled network.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The runnable plan.
+    pub plan: Plan,
+    /// The circuit.
+    pub circuit: Circuit,
+    /// The rewritten module.
+    pub tensor: Module,
+    /// Predicted precision of the outputs in bits: -log2 of the largest expected error over the largest value.
+    pub output_bits: f64,
+    /// Whether ranges come from intervals, since there were no samples; they are wider than needed then.
+    pub from_intervals: bool,
+    /// What each step did and how long it took.
+    pub reports: Vec<StepReport>,
+}
+
+/// Compiles modules of the `tensor` stage to plans.
+///
+/// The same module and options give the same plan, byte for byte, on every machine.
+#[derive(Clone, Debug)]
+pub struct Compiler {
+    options: Options,
+    samples: Vec<Tensors>,
+    ranges: Vec<(String, f64, f64)>,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Compiler {
+    /// A compiler for 128 bits of classical security, margin 2, and noise at least 12 bits below the outputs.
+    pub fn new() -> Self {
+        Self {
+            options: Options::default(),
+            samples: Vec::new(),
+            ranges: Vec::new(),
+        }
+    }
+
+    /// The security target.
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.options.security = security;
+        self
+    }
+
+    /// The wanted precision of the outputs in bits: -log2 of the largest error over the largest output.
+    #[must_use]
+    pub fn precision(mut self, bits: f64) -> Self {
+        self.options.precision = Some(bits);
+        self
+    }
+
+    /// The factor by which values may exceed the ranges that samples show, at least 1.
+    #[must_use]
+    pub fn margin(mut self, margin: f64) -> Self {
+        self.options.margin = margin;
+        self
+    }
+
+    /// Samples from which value ranges are measured: one tensor for every input, of the module's shape.
+    #[must_use]
+    pub fn calibrate(mut self, samples: Vec<Tensors>) -> Self {
+        self.samples = samples;
+        self
+    }
+
+    /// Declares the range of an input's elements, which then replaces the measured one.
+    #[must_use]
+    pub fn input_range(mut self, name: &str, lo: f64, hi: f64) -> Self {
+        self.ranges.push((name.to_owned(), lo, hi));
+        self
+    }
+
+    /// Compiles a module.
+    ///
+    /// # Errors
+    /// Options out of bounds, inputs without samples or range, operations without an encrypted form, and networks
+    /// for which no secure parameters give the wanted precision.
+    pub fn compile(&self, module: &Module) -> Result<Compiled, CompileError> {
+        let ranges = self.check(module)?;
+        let mut reports = Vec::new();
+        let clear = module.clone();
+        let tensor = module.clone();
+        let start = Instant::now();
+        let inputs = InputKnowledge {
+            samples: &self.samples,
+            ranges: &ranges,
+        };
+        let lowered = lower(&tensor, inputs, &self.options)?;
+        let circuit = lowered.circuit;
+        faults("circuit", circuit::verify(&circuit))?;
+        reports.push(StepReport {
+            name: LOWER.into(),
+            patches: 0,
+            time: start.elapsed(),
+        });
+        let start = Instant::now();
+        let plan = emit(&circuit, &clear, self.options.margin)?;
+        faults("plan", plan::verify(&plan))?;
+        reports.push(StepReport {
+            name: EMIT.into(),
+            patches: 0,
+            time: start.elapsed(),
+        });
+        let (output_bits, from_intervals) = (lowered.output_bits, lowered.from_intervals);
+        Ok(Compiled {
+            plan,
+            circuit,
+            tensor,
+            output_bits,
+            from_intervals,
+            reports,
+        })
+    }
+
+    /// Checks the options and gives the declared ranges by input.
+    fn check(&self, module: &Module) -> Result<BTreeMap<String, Range>, CompileError> {
+        let refuse = |option, value: f64, reason| {
+            Err(CompileError::Option {
+                option,
+                value: value.to_string(),
+                reason,
+            })
+        };
+        let margin = self.options.margin;
+        if !(1.0..=1e6).contains(&margin) {
+            return refuse(
+                "the margin",
+                margin,
+                "it must be a number from 1 to 1000000",
+            );
+        }
+        if let Some(bits) = self.options.precision
+            && !(0.0..=40.0).contains(&bits)
+        {
+            return refuse(
+                "the precision",
+                bits,
+                "it must be a number of bits from 0 to 40",
+            );
+        }
+        let mut ranges = BTreeMap::new();
+        for (name, lo, hi) in &self.ranges {
+            if !module.inputs.iter().any(|i| i.name == *name) {
+                let known = module.inputs.iter().map(|i| i.name.clone()).collect();
+                return Err(CompileError::UnknownInput {
+                    name: name.clone(),
+                    known,
+                });
+            }
+            let range = Range::new(*lo, *hi).ok_or_else(|| CompileError::Option {
+                option: "the input range",
+                value: format!("{name}={lo},{hi}"),
+                reason: "it needs two finite numbers in ascending order",
+            })?;
+            ranges.insert(name.clone(), range);
+        }
+        if self.samples.is_empty()
+            && let Some(input) = module.inputs.iter().find(|i| !ranges.contains_key(&i.name))
+        {
+            return Err(CompileError::NoRange {
+                input: input.name.clone(),
+            });
+        }
+        Ok(ranges)
+    }
+}
+
+fn faults<F: fmt::Display>(stage: &'static str, found: Vec<F>) -> Result<(), CompileError> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    Err(CompileError::Faults {
+        stage,
+        faults: found.iter().map(F::to_string).collect(),
+    })
+}
