@@ -70,10 +70,7 @@ pub enum CompileError {
 impl CompileError {
     /// Whether the compiler is at fault, not its input.
     pub fn is_internal(&self) -> bool {
-        match self {
-            CompileError::Emit(_) | CompileError::Faults { .. } => true,
-            _ => false,
-        }
+        matches!(self, CompileError::Emit(_) | CompileError::Faults { .. })
     }
 }
 

@@ -3,6 +3,8 @@
 //! Each is compiled and its plan simulated, so that packing, levels and scales are checked against the clear
 //! interpreter without cryptography.
 
+#![allow(clippy::unwrap_used)]
+
 use cipherloom_compiler::{Compiled, Compiler, onnx};
 use cipherloom_ir::plan::Simulator;
 use cipherloom_ir::tensor::{self, Module};

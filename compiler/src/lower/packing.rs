@@ -182,7 +182,7 @@ impl Rule {
 
 /// The number of phases along an axis of a value at `stride` when the total stride is `total`.
 fn phases(total: usize, stride: usize) -> Option<usize> {
-    (stride > 0 && total % stride == 0).then(|| total / stride)
+    (stride > 0 && total.is_multiple_of(stride)).then(|| total / stride)
 }
 
 /// Values that must share a layout: elementwise operands and results.
