@@ -383,10 +383,16 @@ fn blocks(matrix: &Matrix, from: &Layout, to: &Layout) -> Option<Vec<Block>> {
             *diagonal.get_mut(slot)? += value;
         }
     }
-    // A row of blocks without any weight is still a result: a diagonal of zeros.
+    // Operands and results without any weight still belong to the transform: a diagonal of zeros.
+    let zeros = || BTreeMap::from([(0, vec![0.0; period])]);
     for row in 0..to.ciphertexts as u32 {
         if !found.keys().any(|(r, _)| *r == row) {
-            found.insert((row, 0), BTreeMap::from([(0, vec![0.0; period])]));
+            found.insert((row, 0), zeros());
+        }
+    }
+    for col in 0..from.ciphertexts as u32 {
+        if !found.keys().any(|(_, c)| *c == col) {
+            found.insert((0, col), zeros());
         }
     }
     let block = |((row, col), diagonals): ((u32, u32), BTreeMap<u32, Vec<f64>>)| Block {
