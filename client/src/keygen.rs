@@ -53,20 +53,33 @@ pub(crate) fn evaluation_keys(
     key_id: KeyId,
 ) -> Result<SeededEvaluationKeys, ClientError> {
     let maker = KeyMaker { params, secret };
-    let mut rng = SecretRng::from_os()?;
+    let relinearization = request
+        .relinearization
+        .map(|level| (KeyName::Relinearization, level));
+    let rotations = request
+        .rotations
+        .iter()
+        .map(|spec| (KeyName::Rotation(spec.steps), spec.level));
+    let conjugation = request
+        .conjugation
+        .map(|level| (KeyName::Conjugation, level));
+    let wanted: Vec<(KeyName, u32)> = relinearization
+        .into_iter()
+        .chain(rotations)
+        .chain(conjugation)
+        .collect();
     let mut keys = SeededEvaluationKeys {
         key_id,
         ..Default::default()
     };
-    if let Some(level) = request.relinearization {
-        keys.relinearization = Some(maker.make(&mut rng, KeyName::Relinearization, level)?);
-    }
-    for spec in &request.rotations {
-        let key = maker.make(&mut rng, KeyName::Rotation(spec.steps), spec.level)?;
-        keys.rotations.insert(spec.steps, key);
-    }
-    if let Some(level) = request.conjugation {
-        keys.conjugation = Some(maker.make(&mut rng, KeyName::Conjugation, level)?);
+    for ((name, _), key) in wanted.iter().zip(maker.make_all(&wanted)?) {
+        match name {
+            KeyName::Relinearization => keys.relinearization = Some(key),
+            KeyName::Rotation(steps) => {
+                keys.rotations.insert(*steps, key);
+            }
+            KeyName::Conjugation => keys.conjugation = Some(key),
+        }
     }
     Ok(keys)
 }
@@ -77,13 +90,20 @@ struct KeyMaker<'a> {
 }
 
 impl KeyMaker<'_> {
+    /// One key per request, in order.
+    fn make_all(&self, wanted: &[(KeyName, u32)]) -> Result<Vec<SeededSwitchingKey>, ClientError> {
+        let make = |(name, level): &(KeyName, u32)| self.make(*name, *level);
+        #[cfg(not(target_family = "wasm"))]
+        {
+            use rayon::prelude::*;
+            wanted.par_iter().map(make).collect()
+        }
+        #[cfg(target_family = "wasm")]
+        wanted.iter().map(make).collect()
+    }
+
     /// The key from s^2 or from the image of s under the automorphism, to s, for levels up to `level`.
-    fn make(
-        &self,
-        rng: &mut SecretRng,
-        name: KeyName,
-        level: u32,
-    ) -> Result<SeededSwitchingKey, ClientError> {
+    fn make(&self, name: KeyName, level: u32) -> Result<SeededSwitchingKey, ClientError> {
         let (params, level) = (self.params, level as usize);
         params.check_level(level)?;
         let secret = self.secret.restricted(params, level, true);
@@ -98,12 +118,12 @@ impl KeyMaker<'_> {
         source
             .poly_mut()
             .mul_assign(&special_modulus(params, level), params)?;
-        let seed = fresh_seed()?;
+        let (seed, mut rng) = (fresh_seed()?, SecretRng::from_os()?);
         let digits = params.digits(level);
         let mut halves = Vec::with_capacity(digits);
         for digit in 0..digits {
             let uniform = SeededSwitchingKey::uniform_half(params, &seed, digit, level);
-            let mut half = masked_zero(params, rng, &secret, &uniform)?;
+            let mut half = masked_zero(params, &mut rng, &secret, &uniform)?;
             for limb in params.digit_range(digit, level) {
                 let prime = params.prime(level, limb).unwrap_or(1);
                 add_limb(half.limb_mut(limb), source.limb(limb), prime);

@@ -3,6 +3,9 @@
 //! This is the only crate in which a secret key exists. It needs no threads, files or CPU features to be correct; helpers for
 //! files are left out on wasm. Secrets and errors are sampled and used without branches or addresses that depend on
 //! them, and are wiped from memory afterwards. (Encoding a message is floating-point arithmetic, which makes no such promise.)
+//!
+//! On wasm without an operating system, the embedding application chooses where randomness comes from, by a feature or
+//! backend of the crate `getrandom` (in a browser: `wasm_js`).
 
 mod client;
 mod error;

@@ -56,6 +56,13 @@ impl Coefficients {
     pub(crate) fn reduce_into(&self, modulus: u64, stride: usize, limb: &mut [u64]) {
         let places = limb.iter_mut().step_by(stride.max(1));
         match self {
+            // Most vectors are small against the prime, and divisions are slow.
+            Self::Narrow(values) if values.iter().all(|c| c.unsigned_abs() < modulus) => {
+                let m = modulus as i64;
+                places
+                    .zip(values)
+                    .for_each(|(place, c)| *place = (c + (m & (c >> 63))) as u64);
+            }
             Self::Narrow(values) => {
                 let m = modulus as i64;
                 places
@@ -93,6 +100,22 @@ mod tests {
         let mut limb = [9; 8];
         rounded.reduce_into(17, 2, &mut limb);
         assert_eq!(limb, [5, 9, 3, 9, 14, 9, 0, 9]);
+    }
+
+    #[test]
+    fn small_and_large_coefficients_reduce_alike() {
+        let values = vec![0, 1, -1, 96, -96, 97, -97, 1 << 61, -(1 << 61)];
+        let small: Vec<i64> = values
+            .iter()
+            .copied()
+            .filter(|c: &i64| c.abs() < 97)
+            .collect();
+        for values in [values, small] {
+            let mut limb = vec![0; values.len()];
+            Coefficients::Narrow(values.clone()).reduce_into(97, 1, &mut limb);
+            let expected = values.iter().map(|c| (i128::from(*c) % 97 + 97) % 97);
+            assert!(limb.iter().map(|w| i128::from(*w)).eq(expected));
+        }
     }
 
     #[test]
