@@ -1,7 +1,9 @@
 //! The compiler as one object: passes, lowering, emission.
 
+use crate::data::Evidence;
 use crate::emit::{EmitError, emit};
 use crate::lower::{InputKnowledge, LowerError, Options, lower};
+use crate::pass::{Driver, PassError, PrintAfter, measure, run_standard};
 use cipherloom_ir::Tensors;
 use cipherloom_ir::circuit::{self, Circuit};
 use cipherloom_ir::plan::{self, Plan};
@@ -48,6 +50,9 @@ pub enum CompileError {
         /// The input.
         input: String,
     },
+    /// A pass refused the module.
+    #[error(transparent)]
+    Pass(#[from] PassError),
     /// The module cannot be lowered.
     #[error(transparent)]
     Lower(#[from] LowerError),
@@ -110,6 +115,8 @@ pub struct Compiler {
     options: Options,
     samples: Vec<Tensors>,
     ranges: Vec<(String, f64, f64)>,
+    print_after: PrintAfter,
+    stop_after: Option<String>,
 }
 
 impl Default for Compiler {
@@ -125,6 +132,8 @@ impl Compiler {
             options: Options::default(),
             samples: Vec::new(),
             ranges: Vec::new(),
+            print_after: PrintAfter::None,
+            stop_after: None,
         }
     }
 
@@ -163,16 +172,66 @@ impl Compiler {
         self
     }
 
+    /// After which passes [`Compiler::compile_with`] prints the module.
+    #[must_use]
+    pub fn print_after(mut self, print_after: PrintAfter) -> Self {
+        self.print_after = print_after;
+        self
+    }
+
+    /// Ends with [`CompileError::Stopped`] after a pass, or after [`LOWER`].
+    #[must_use]
+    pub fn stop_after(mut self, step: &str) -> Self {
+        self.stop_after = Some(step.to_owned());
+        self
+    }
+
     /// Compiles a module.
     ///
     /// # Errors
     /// Options out of bounds, inputs without samples or range, operations without an encrypted form, and networks
     /// for which no secure parameters give the wanted precision.
     pub fn compile(&self, module: &Module) -> Result<Compiled, CompileError> {
+        self.compile_with(module, &mut |_, _| {})
+    }
+
+    /// Compiles a module; `print` receives the texts that were asked for: the name of a step, and the module or
+    /// circuit as that step left it. A step to stop after is printed too.
+    ///
+    /// # Errors
+    /// As [`Compiler::compile`].
+    pub fn compile_with(
+        &self,
+        module: &Module,
+        print: &mut dyn FnMut(&str, &dyn fmt::Display),
+    ) -> Result<Compiled, CompileError> {
         let ranges = self.check(module)?;
+        let evidence = if self.samples.is_empty() {
+            Evidence::Declared(&ranges)
+        } else {
+            Evidence::Samples(&self.samples)
+        };
+        let mut tensor = module.clone();
         let mut reports = Vec::new();
-        let clear = module.clone();
-        let tensor = module.clone();
+        let mut driver = Driver {
+            print_after: self.print_after.clone(),
+            stop_after: self.stop_after.clone(),
+            verify_each: false,
+            print: &mut |name, module| print(name, module),
+        };
+        let (finished, _) = run_standard(&mut driver, &mut tensor, evidence)?;
+        for r in &finished.reports {
+            reports.push(StepReport {
+                name: r.pass.to_owned(),
+                patches: r.patches,
+                time: r.time,
+            });
+        }
+        if let (true, Some(step)) = (finished.stopped, &self.stop_after) {
+            print(step, &tensor);
+            return Err(CompileError::Stopped(step.clone()));
+        }
+
         let start = Instant::now();
         let inputs = InputKnowledge {
             samples: &self.samples,
@@ -186,7 +245,21 @@ impl Compiler {
             patches: 0,
             time: start.elapsed(),
         });
+        let wanted = match &self.print_after {
+            PrintAfter::None => false,
+            PrintAfter::All => true,
+            PrintAfter::Only(names) => names.contains(LOWER),
+        };
+        let stop = self.stop_after.as_deref() == Some(LOWER);
+        if wanted || stop {
+            print(LOWER, &circuit::print(&circuit));
+        }
+        if stop {
+            return Err(CompileError::Stopped(LOWER.into()));
+        }
+
         let start = Instant::now();
+        let clear = self.clear(module, evidence)?;
         let plan = emit(&circuit, &clear, self.options.margin)?;
         faults("plan", plan::verify(&plan))?;
         reports.push(StepReport {
@@ -203,6 +276,18 @@ impl Compiler {
             from_intervals,
             reports,
         })
+    }
+
+    /// The imported network with the range of each value.
+    fn clear(&self, module: &Module, evidence: Evidence<'_>) -> Result<Module, CompileError> {
+        let measured = measure(module, evidence).map_err(PassError::from)?;
+        let mut clear = module.clone();
+        for (id, range) in measured.ranges {
+            if let Some(node) = clear.graph.get_mut(id) {
+                node.range = Some(range);
+            }
+        }
+        Ok(clear)
     }
 
     /// Checks the options and gives the declared ranges by input.

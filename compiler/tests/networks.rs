@@ -57,6 +57,9 @@ fn report(name: &str, compiled: &Compiled) {
         plan.keys.rotations.len(),
         plan.estimates
     );
+    for r in &compiled.reports {
+        println!("  {} {} patches {:?}", r.name, r.patches, r.time);
+    }
     for t in &plan.transforms {
         println!(
             "  {} at level {}: period {}, {} diagonals, {} babies, {} giants, {} folds",
