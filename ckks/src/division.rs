@@ -5,11 +5,10 @@
 //! 2^-50 of a tie the result may be the other neighbour, and always the same one.)
 
 use crate::error::CkksError;
-use crate::kernel;
+use crate::kernel::{self, Buffer};
 use crate::parallel;
 use crate::params::{Conversion, Parameters};
-use crate::poly::{Domain, Poly};
-use crate::scratch::{self, Scratch};
+use crate::poly::Poly;
 
 /// Which primes a ring element is divided by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,11 +80,11 @@ pub(crate) fn divide(
     let count = conversion.sources.len();
     // One more row for the overflow, where there are several primes.
     let stride = n * if count > 1 { count + 1 } else { 1 };
-    let mut sources = scratch::take(stride * inputs.len());
+    let mut sources = Buffer::unspecified(stride * inputs.len());
     to_rows(params, inputs, conversion, stride, &mut sources);
     let mut outputs: Vec<Poly> = inputs
         .iter()
-        .map(|_| Poly::zero(params, target, false, Domain::Ntt))
+        .map(|_| Poly::unwritten(params, target, false))
         .collect();
     let mut jobs = Vec::with_capacity(inputs.len() * (target + 1));
     for ((output, input), rows) in outputs
@@ -102,7 +101,7 @@ pub(crate) fn divide(
     }
     parallel::for_each(jobs, |(i, out, x, rows)| {
         let rows = split_rows(rows, n, count);
-        let mut converted: Scratch = scratch::take(n);
+        let mut converted: Buffer = Buffer::unspecified(n);
         conversion.convert(params, i, &rows, &mut converted);
         let limb = params.limb_at(i);
         limb.ntt.forward(&mut converted);

@@ -121,7 +121,7 @@ impl SeededSwitchingKey {
     ) {
         let n = params.n();
         let modulus = &params.limb(self.level, limb).modulus;
-        let mut uniform = Buffer::zeroed(n);
+        let mut uniform = Buffer::unspecified(n);
         for (d, (pair, b)) in words.chunks_exact_mut(2 * n).zip(&self.b).enumerate() {
             Self::fill_uniform(
                 params,
@@ -164,7 +164,7 @@ impl SwitchingKey {
             digits,
             n,
             galois,
-            words: Buffer::zeroed(limbs * digits * 2 * n),
+            words: Buffer::unspecified(limbs * digits * 2 * n),
         }
     }
 

@@ -25,7 +25,6 @@ mod parallel;
 pub mod params;
 pub mod plaintext;
 pub mod poly;
-mod scratch;
 pub mod set;
 mod switching;
 #[cfg(test)]

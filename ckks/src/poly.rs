@@ -41,6 +41,19 @@ impl Poly {
         }
     }
 
+    /// A ring element of unspecified words: write all of them before you read.
+    pub(crate) fn unwritten(params: &Parameters, level: usize, special: bool) -> Self {
+        let limbs = level + 1 + if special { params.p().len() } else { 0 };
+        let words = Buffer::unspecified(limbs * params.n());
+        Self {
+            words,
+            n: params.n(),
+            level,
+            special,
+            domain: Domain::Ntt,
+        }
+    }
+
     /// The ring element with the given coefficients (of 1, X, ..; missing ones are zero, those beyond N are ignored),
     /// in the coefficient domain, in time that does not depend on their values.
     pub fn from_signed(
@@ -101,7 +114,7 @@ impl Poly {
     /// The same element modulo fewer primes: a level that is not higher, without special limbs.
     pub(crate) fn truncated(&self, level: usize) -> Self {
         let len = (level + 1) * self.n;
-        let mut words = Buffer::zeroed(len);
+        let mut words = Buffer::unspecified(len);
         words.copy_from_slice(&self.words[..len]);
         Self {
             words,
@@ -218,7 +231,7 @@ impl Poly {
             return Err(CkksError::Shape);
         }
         let permutation = params.automorphism(galois % (2 * self.n));
-        let mut image = Self::zero(params, self.level, self.special, Domain::Ntt);
+        let mut image = Self::unwritten(params, self.level, self.special);
         image.for_each_limb(params, |_, i, words| permutation.apply(words, self.limb(i)));
         Ok(image)
     }

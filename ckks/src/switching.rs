@@ -2,12 +2,11 @@
 
 use crate::automorphism::Automorphism;
 use crate::division::Rows;
-use crate::kernel::{self, InnerProduct};
+use crate::kernel::{self, Buffer, InnerProduct};
 use crate::keys::SwitchingKey;
 use crate::parallel;
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
-use crate::scratch::{self, Scratch};
 
 /// A ring element prepared for the conversion of its digits: digit d is the representative of the element modulo the
 /// product D of the digit's primes in `(-D/2, D/2]`.
@@ -15,11 +14,16 @@ pub(crate) struct Decomposition<'a> {
     /// The element in the NTT domain: a digit's residues modulo its own primes are the element's.
     element: &'a Poly,
     /// `level + 1` rows `y_j`, then one overflow row per digit of more than one prime.
-    rows: Scratch,
+    rows: Buffer,
 }
 
 /// A ring element modulo all primes of a level and the special ones, in two parts.
 pub(crate) type Pair = [Poly; 2];
+
+/// A pair whose words are all to be written.
+pub(crate) fn unwritten_pair(params: &Parameters, level: usize) -> Pair {
+    [0, 1].map(|_| Poly::unwritten(params, level, true))
+}
 
 pub(crate) fn zero_pair(params: &Parameters, level: usize) -> Pair {
     [0, 1].map(|_| Poly::zero(params, level, true, Domain::Ntt))
@@ -52,7 +56,7 @@ pub(crate) fn decompose<'a>(params: &Parameters, elements: &[&'a Poly]) -> Vec<D
             };
             Decomposition {
                 element,
-                rows: scratch::take((element.level() + 1 + overflow_rows) * n),
+                rows: Buffer::unspecified((element.level() + 1 + overflow_rows) * n),
             }
         })
         .collect();
@@ -210,9 +214,12 @@ pub(crate) fn switch_all(
     switches: &[Switch<'_>],
 ) -> Vec<Pair> {
     let level = decomposition.level();
-    let mut pairs: Vec<Pair> = switches.iter().map(|_| zero_pair(params, level)).collect();
+    let mut pairs: Vec<Pair> = switches
+        .iter()
+        .map(|_| unwritten_pair(params, level))
+        .collect();
     parallel::for_each(limbs_of(&mut pairs), |(limb, outs)| {
-        let mut space = scratch::take(params.digits(level) * params.n());
+        let mut space = Buffer::unspecified(params.digits(level) * params.n());
         let digits = decomposition.digits_at(params, limb, &mut space);
         for (switch, out) in switches.iter().zip(outs) {
             switch.limb(params, level, limb, &digits, out, false);

@@ -7,7 +7,7 @@ use crate::error::{CkksError, KeyName};
 use crate::kernel;
 use crate::keys::KeyStore;
 use crate::parallel;
-use crate::poly::{Domain, Poly};
+use crate::poly::Poly;
 use crate::switching::{Extra, Switch, decompose, switch_all};
 
 impl Evaluator {
@@ -91,7 +91,7 @@ impl Evaluator {
 
     /// The product as a polynomial of degree two in the secret key.
     fn tensor(&self, a: &Ciphertext, b: &Ciphertext) -> [Poly; 3] {
-        let mut result = [0, 1, 2].map(|_| Poly::zero(&self.params, a.level(), false, Domain::Ntt));
+        let mut result = [0, 1, 2].map(|_| Poly::unwritten(&self.params, a.level(), false));
         let [d0, d1, d2] = &mut result;
         let jobs = d0
             .limbs_mut()

@@ -13,13 +13,14 @@ use crate::ciphertext::Ciphertext;
 use crate::division::{Divisor, divide};
 use crate::error::{CkksError, KeyName};
 use crate::evaluator::{Evaluator, same_level, same_scale};
-use crate::kernel::{self, Broadcast, BroadcastTerm};
+use crate::kernel::{self, Broadcast, BroadcastTerm, Buffer};
 use crate::keys::{KeyStore, SwitchingKey};
 use crate::parallel;
 use crate::params::Parameters;
 use crate::poly::Poly;
-use crate::scratch;
-use crate::switching::{Decomposition, Extra, Pair, Switch, decompose, limbs_of, zero_pair};
+use crate::switching::{
+    Decomposition, Extra, Pair, Switch, decompose, limbs_of, unwritten_pair, zero_pair,
+};
 use std::sync::Arc;
 
 /// Words of a row that are worked on at a time, so that all rotations of a piece stay in the second-level cache.
@@ -164,12 +165,12 @@ impl Evaluator {
             .rows
             .iter()
             .flat_map(|row| row.keys())
-            .map(|_| zero_pair(params, level))
+            .map(|_| unwritten_pair(params, level))
             .collect();
         parallel::for_each(limbs_of(&mut sums), |(limb, mut outs)| {
             for (column, x) in operands.iter().enumerate() {
                 let rows = babies[column].len();
-                let mut rotations = scratch::take(2 * rows * params.n());
+                let mut rotations = Buffer::unspecified(2 * rows * params.n());
                 rotate_limb(
                     params,
                     level,
@@ -217,7 +218,7 @@ impl Evaluator {
         let divided = divide(params, &inputs, Divisor::Special)?;
         let decompositions = decompose(params, &divided.iter().collect::<Vec<_>>());
         parallel::for_each(limbs_of(&mut totals), |(limb, mut outs)| {
-            let mut space = scratch::take(params.digits(level) * params.n());
+            let mut space = Buffer::unspecified(params.digits(level) * params.n());
             for ((row, (key, phi), [first, _]), decomposition) in moving.iter().zip(&decompositions)
             {
                 let digits = decomposition.digits_at(params, limb, &mut space);
@@ -241,8 +242,8 @@ impl Evaluator {
         let decompositions = decompose(params, &divided.iter().collect::<Vec<_>>());
         parallel::for_each(limbs_of(totals), |(limb, outs)| {
             let n = params.n();
-            let mut space = scratch::take(params.digits(level) * n);
-            let mut before = scratch::take(n);
+            let mut space = Buffer::unspecified(params.digits(level) * n);
+            let mut before = Buffer::unspecified(n);
             let (key, phi) = fold;
             for ([out0, out1], decomposition) in outs.into_iter().zip(&decompositions) {
                 let digits = decomposition.digits_at(params, limb, &mut space);
@@ -270,7 +271,7 @@ fn rotate_limb(
     rotations: &mut [u64],
 ) {
     let n = params.n();
-    let mut space = scratch::take(params.digits(level) * n);
+    let mut space = Buffer::unspecified(params.digits(level) * n);
     let digits = decomposition
         .as_ref()
         .map(|d| d.digits_at(params, limb, &mut space));
@@ -299,7 +300,8 @@ fn rotate_limb(
 }
 
 impl LinearTransform {
-    /// Adds the products of one column's rotations modulo one prime to the sums of all rows and giant steps.
+    /// Adds the products of one column's rotations modulo one prime to the sums of all rows and giant steps; the
+    /// first column sets them.
     fn multiply_limb(
         &self,
         params: &Parameters,
@@ -328,6 +330,10 @@ impl LinearTransform {
         for offset in (0..n).step_by(PIECE) {
             let piece = offset..(offset + PIECE).min(n);
             for (terms, [out0, out1]) in terms.iter().zip(outs.iter_mut()) {
+                if terms.is_empty() && column == 0 {
+                    out0[piece.clone()].fill(0);
+                    out1[piece.clone()].fill(0);
+                }
                 if !terms.is_empty() {
                     let work = Broadcast {
                         terms,
