@@ -96,9 +96,11 @@ impl Driver<'_> {
         let most = 16 + 8 * module.graph.len();
         let mut patches = 0;
         while let Some(patch) = pass.run(module)?.filter(|p| !p.is_empty()) {
+            let names: BTreeSet<String> = module.constants.iter().map(|c| c.name.clone()).collect();
             patch
                 .apply(module)
                 .map_err(|error| PassError::Patch { pass: name, error })?;
+            restore_names(module, &names);
             patches += 1;
             if self.verify_each || cfg!(debug_assertions) {
                 check(module, name)?;
@@ -123,5 +125,23 @@ fn check(module: &Module, pass: &'static str) -> Result<(), PassError> {
         Ok(())
     } else {
         Err(PassError::Faults { pass, faults })
+    }
+}
+
+/// Gives a constant that replaced another its name: a patch can only add, so that the new one got a suffix.
+fn restore_names(module: &mut Module, before: &BTreeSet<String>) {
+    let mut taken: BTreeSet<String> = module.constants.iter().map(|c| c.name.clone()).collect();
+    for constant in &mut module.constants {
+        if before.contains(&constant.name) {
+            continue;
+        }
+        let digits = |suffix: &str| suffix.parse::<u32>().is_ok();
+        if let Some((base, suffix)) = constant.name.rsplit_once('.')
+            && digits(suffix)
+            && before.contains(base)
+            && taken.insert(base.to_owned())
+        {
+            constant.name = base.to_owned();
+        }
     }
 }
