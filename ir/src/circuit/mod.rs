@@ -3,7 +3,7 @@
 //! A value is one ciphertext or several (see [`Layout`]). A value at level l lives modulo q_0 .. q_l.
 //! Scales are exact: [`CircuitOp::Add`] needs operands of equal scale and level.
 
-mod read;
+pub(crate) mod read;
 #[cfg(test)]
 mod test_circuits;
 pub(crate) mod text;

@@ -229,3 +229,28 @@ pub(super) fn client_plan(plan: &ClientPlan, writer: &mut Writer) -> proto::Clie
         keys: keys(&plan.keys),
     }
 }
+
+/// BLAKE3 over a message and the arrays that belong to it, in hexadecimal.
+fn hash(message: &impl prost::Message, writer: &Writer) -> String {
+    let header = message.encode_to_vec();
+    let mut hasher = blake3::Hasher::new_derive_key("cipherloom 2026 plan part v1");
+    for part in std::iter::once(&header[..]).chain(writer.sections()) {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The hash by which a text names a transform.
+pub(super) fn hash_transform(t: &Transform) -> String {
+    let mut writer = Writer::default();
+    let message = transform(t, &mut writer);
+    hash(&message, &writer)
+}
+
+/// The hash by which a text names the clear network.
+pub(super) fn hash_module(module: &crate::tensor::Module) -> String {
+    let mut writer = Writer::default();
+    let message = module_wire::encode(module, &mut writer);
+    hash(&message, &writer)
+}

@@ -7,6 +7,7 @@ mod decode;
 mod encode;
 mod module_wire;
 mod proto;
+mod read;
 mod sections;
 mod simulate;
 mod steps;

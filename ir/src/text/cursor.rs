@@ -49,6 +49,11 @@ impl<'l, 'a> Cursor<'l, 'a> {
         self.line.items.get(self.next).map(|t| &t.kind)
     }
 
+    /// The last token of the line.
+    pub(crate) fn last(&self) -> Option<&'l Kind<'a>> {
+        self.line.items.last().map(|t| &t.kind)
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.next >= self.line.items.len()
     }
