@@ -42,6 +42,19 @@ pub enum Error {
     /// A model cannot be imported.
     #[error(transparent)]
     Import(#[from] cipherloom_compiler::onnx::ImportError),
+    /// A model cannot be compiled.
+    #[error(transparent)]
+    Compile(cipherloom_compiler::CompileError),
+    /// A plan would need more memory than is allowed.
+    #[error(
+        "running this plan needs {needed} bytes of memory, more than the {limit} of --max-memory"
+    )]
+    MaxMemory {
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
     /// The client refuses.
     #[error(transparent)]
     Client(#[from] cipherloom_client::ClientError),

@@ -41,7 +41,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
         client.params(),
         client.plan().plan_id,
         &client.evaluation_key()?,
-    );
+    )?;
     let public = match &args.public_key {
         Some(_) => Some(client.public_key()?.to_bytes(client.params())?),
         None => None,

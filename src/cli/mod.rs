@@ -1,8 +1,11 @@
 //! The command line: one file per command.
 
+mod check;
+mod compile;
 mod decrypt;
 mod encrypt;
 mod explain;
+mod infer;
 mod keygen;
 mod ops;
 mod options;
@@ -10,6 +13,7 @@ mod run;
 mod ui;
 
 use cipherloom::data::{self, PortSpec};
+use cipherloom::metrics::Excursion;
 use cipherloom::{Client, ClientPlan, Error, SecretKey, ServerPlan, Tensors, files};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
@@ -36,6 +40,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Compile a network: writes DIR/server.plan and DIR/client.plan
+    Compile(compile::Args),
     /// Say what a plan costs and why
     Explain(explain::Args),
     /// Make a secret key and the evaluation keys that a plan needs
@@ -46,6 +52,10 @@ enum Command {
     Run(run::Args),
     /// Decrypt outputs
     Decrypt(decrypt::Args),
+    /// Compile, encrypt, run and decrypt in one process, to try things out
+    Infer(infer::Args),
+    /// Compare clear, simulated and encrypted results on the same samples
+    Check(check::Args),
     /// List the supported ONNX operators
     Ops(ops::Args),
 }
@@ -69,11 +79,14 @@ pub(crate) fn main() -> ExitCode {
         verbose: cli.verbose,
     };
     let outcome = match cli.command {
+        Command::Compile(args) => compile::main(ui, args),
         Command::Explain(args) => explain::main(ui, args),
         Command::Keygen(args) => keygen::main(ui, args),
         Command::Encrypt(args) => encrypt::main(ui, args),
         Command::Run(args) => run::main(ui, args),
         Command::Decrypt(args) => decrypt::main(ui, args),
+        Command::Infer(args) => infer::main(ui, args),
+        Command::Check(args) => check::main(ui, args),
         Command::Ops(args) => ops::main(ui, args),
     };
     match outcome {
@@ -178,4 +191,14 @@ fn with_threads<T: Send>(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     pool.map_err(|e| Error::Internal(format!("threads cannot be started: {e}")))?
         .install(work)
+}
+
+/// Warns of values that left their range inside the network, by layer.
+fn warn_of(ui: Ui, excursions: &[Excursion]) {
+    for e in excursions {
+        ui.warning(&format!(
+            "{}: {} sample(s), the first being {}, leave the range {} (margin included): {}",
+            e.layer, e.samples, e.first, e.range, e.value
+        ));
+    }
 }

@@ -1,8 +1,8 @@
 //! The options of compilation, which `compile`, `infer` and `check` share.
 
-use cipherloom::{Error, Range};
+use cipherloom::{Compiler, Error, Model, Range, Security, data, files, onnx};
 use clap::ValueEnum;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What encrypted results are computed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -68,6 +68,54 @@ impl CompileOptions {
             && !self.keep_tail
             && self.batch.is_none()
             && self.output.is_none()
+    }
+
+    /// Reads the model, after all options have been checked.
+    pub(crate) fn model(&self, path: &Path) -> Result<Model, Error> {
+        self.check_available()?;
+        if path.extension().is_some_and(|e| e == "loom") {
+            return Err(Error::Unavailable(format!(
+                "{}: compiling .loom files",
+                path.display()
+            )));
+        }
+        Model::from_onnx_with(
+            path,
+            &onnx::Options {
+                outputs: self.output.iter().cloned().collect(),
+            },
+        )
+    }
+
+    /// The compiler with these options, its samples read.
+    pub(crate) fn compiler(&self, model: &Model) -> Result<Compiler, Error> {
+        let bits = self.security.unwrap_or(128);
+        let security = Security::from_bits(bits, self.quantum);
+        let unknown = || {
+            Error::Usage(format!(
+                "--security {bits}: the targets are 128, 192 and 256"
+            ))
+        };
+        let mut compiler = Compiler::new().security(security.ok_or_else(unknown)?);
+        for (name, range) in &self.input_range {
+            compiler = compiler.input_range(name, *range);
+        }
+        if let Some(bits) = self.precision {
+            compiler = compiler.precision(bits);
+        }
+        if let Some(margin) = self.margin {
+            compiler = compiler.margin(margin);
+        }
+        if let Some(bytes) = self.max_memory {
+            compiler = compiler.max_memory(bytes);
+        }
+        if let Some(path) = &self.calibrate {
+            let ports = model.inputs();
+            let inputs = data::read_inputs(&files::read(path)?, &ports, false)
+                .map_err(|e| Error::from(e).at(path))?;
+            compiler = compiler.calibrate(&super::split(&inputs, &ports)?);
+        }
+        Ok(compiler)
     }
 
     /// Refuses what this version does not do.

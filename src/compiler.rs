@@ -1,0 +1,276 @@
+//! The compiler as a user sees it: options in, a plan out.
+
+use crate::files::{self, Output};
+use crate::{Error, Model, ServerPlan};
+use cipherloom_compiler::compile::{CompileError, LOWER, StepReport};
+use cipherloom_compiler::pass::{self, PrintAfter};
+use cipherloom_ir::circuit::{self, Circuit};
+use cipherloom_ir::plan::{self, ClientPlan};
+use cipherloom_ir::security::Security;
+use cipherloom_ir::tensor::{self, Module};
+use cipherloom_ir::{Range, Tensors};
+use std::fmt::Display;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Options of compilation, and the compiler.
+///
+/// ```no_run
+/// # fn main() -> Result<(), cipherloom::Error> {
+/// use cipherloom::{Compiler, Model, Range, Security};
+/// let model = Model::from_onnx("lenet.onnx")?;
+/// let compiled = Compiler::new()
+///     .security(Security::Classical128)
+///     .input_range("input", Range { lo: 0.0, hi: 1.0 })
+///     .compile(&model)?;
+/// compiled.save("lenet")?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Compiler {
+    inner: cipherloom_compiler::Compiler,
+    samples: Vec<Tensors>,
+    max_memory: Option<u64>,
+    print_after: PrintAfter,
+    stop_after: Option<String>,
+}
+
+/// A stage of the intermediate representation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Shapes and layers.
+    Tensor,
+    /// Packed values with level, scale and noise.
+    Circuit,
+    /// Steps on registers.
+    Plan,
+}
+
+impl Stage {
+    /// The stage's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Stage::Tensor => "tensor",
+            Stage::Circuit => "circuit",
+            Stage::Plan => "plan",
+        }
+    }
+
+    /// The stage that a pass yields.
+    pub fn after(pass: &str) -> Self {
+        if pass == LOWER {
+            Stage::Circuit
+        } else {
+            Stage::Tensor
+        }
+    }
+}
+
+/// The names of the passes, in order: those over the tensor stage, and the change to the circuit stage.
+pub fn passes() -> Vec<&'static str> {
+    let mut names: Vec<_> = pass::standard().iter().map(|pass| pass.name()).collect();
+    names.extend(["find-ranges", LOWER]);
+    names
+}
+
+impl Compiler {
+    /// The default options: 128 bits of security against classical attacks, margin 2.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The security target.
+    #[must_use]
+    pub fn security(mut self, security: Security) -> Self {
+        self.inner = self.inner.security(security);
+        self
+    }
+
+    /// Samples from which value ranges are measured: each holds one tensor for every input, in the model's shape.
+    #[must_use]
+    pub fn calibrate(mut self, samples: &[Tensors]) -> Self {
+        self.samples.extend_from_slice(samples);
+        self
+    }
+
+    /// The range of an input's values. Without samples, the ranges inside the network are bounded from these.
+    #[must_use]
+    pub fn input_range(mut self, input: &str, range: Range) -> Self {
+        self.inner = self.inner.input_range(input, range.lo, range.hi);
+        self
+    }
+
+    /// The wanted precision of the outputs in bits: -log2 of the largest error over the largest output.
+    #[must_use]
+    pub fn precision(mut self, bits: f64) -> Self {
+        self.inner = self.inner.precision(bits);
+        self
+    }
+
+    /// The factor by which values may exceed their measured or declared ranges.
+    #[must_use]
+    pub fn margin(mut self, margin: f64) -> Self {
+        self.inner = self.inner.margin(margin);
+        self
+    }
+
+    /// The bytes that running the plan may need.
+    #[must_use]
+    pub fn max_memory(mut self, bytes: u64) -> Self {
+        self.max_memory = Some(bytes);
+        self
+    }
+
+    /// Lets [`Self::compile_with`] print the network after a pass of [`passes`], or with `all` after each.
+    #[must_use]
+    pub fn print_after(mut self, pass: &str) -> Self {
+        match &mut self.print_after {
+            PrintAfter::All => {}
+            _ if pass == "all" => self.print_after = PrintAfter::All,
+            PrintAfter::Only(names) => {
+                names.insert(pass.to_owned());
+            }
+            PrintAfter::None => self.print_after = PrintAfter::Only([pass.to_owned()].into()),
+        }
+        self
+    }
+
+    /// Lets [`Self::compile_with`] end after a pass of [`passes`] with [`CompileError::Stopped`].
+    #[must_use]
+    pub fn stop_after(mut self, pass: &str) -> Self {
+        self.stop_after = Some(pass.to_owned());
+        self
+    }
+
+    /// Compiles a model.
+    ///
+    /// # Errors
+    /// Operations without an encrypted form, unknown ranges, a precision that cannot be reached, too much memory.
+    pub fn compile(&self, model: &Model) -> Result<Compiled, Error> {
+        self.compile_with(model, &mut |_, _| ())
+    }
+
+    /// [`Self::compile`]; `print` is given each pass and text that was asked for, that of a pass to stop after too.
+    ///
+    /// # Errors
+    /// As [`Self::compile`], a pass that does not exist, and [`CompileError::Stopped`].
+    pub fn compile_with(
+        &self,
+        model: &Model,
+        print: &mut dyn FnMut(&str, &dyn Display),
+    ) -> Result<Compiled, Error> {
+        let named = match &self.print_after {
+            PrintAfter::Only(names) => names.iter().chain(&self.stop_after).collect(),
+            _ => self.stop_after.iter().collect::<Vec<_>>(),
+        };
+        let known = passes();
+        if let Some(name) = named
+            .into_iter()
+            .find(|name| !known.contains(&name.as_str()))
+        {
+            return Err(Error::Usage(format!(
+                "there is no pass {name:?}; the passes are {}",
+                known.join(", ")
+            )));
+        }
+        let mut compiler = self
+            .inner
+            .clone()
+            .calibrate(self.samples.clone())
+            .print_after(self.print_after.clone());
+        if let Some(pass) = &self.stop_after {
+            compiler = compiler.stop_after(pass);
+        }
+        let compiled = compiler.compile_with(model.module(), print)?;
+        let needed = cipherloom_runtime::memory::predicted(&compiled.plan);
+        if let Some(limit) = self.max_memory.filter(|limit| needed > *limit) {
+            return Err(Error::MaxMemory { needed, limit });
+        }
+        Ok(Compiled {
+            tensor: compiled.tensor,
+            circuit: compiled.circuit,
+            plan: ServerPlan::new(compiled.plan),
+            output_bits: compiled.output_bits,
+            from_intervals: compiled.from_intervals,
+            passes: compiled.reports,
+        })
+    }
+}
+
+/// A compiled model.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    tensor: Module,
+    circuit: Circuit,
+    plan: ServerPlan,
+    output_bits: f64,
+    from_intervals: bool,
+    passes: Vec<StepReport>,
+}
+
+impl Compiled {
+    /// What the server needs.
+    pub fn server_plan(&self) -> ServerPlan {
+        self.plan.clone()
+    }
+
+    /// What a client needs, without the model's weights.
+    pub fn client_plan(&self) -> ClientPlan {
+        self.plan.client_plan()
+    }
+
+    /// The text of a stage.
+    pub fn text(&self, stage: Stage) -> String {
+        match stage {
+            Stage::Tensor => tensor::print(&self.tensor),
+            Stage::Circuit => circuit::print(&self.circuit),
+            Stage::Plan => plan::print(self.plan.plan()),
+        }
+    }
+
+    /// The precision that is predicted of the outputs: -log2 of the largest expected error over the largest value.
+    pub fn predicted_precision_bits(&self) -> f64 {
+        self.output_bits
+    }
+
+    /// Whether ranges were bounded from declared ones, for want of samples; they are wider than needed then.
+    pub fn ranges_are_bounds(&self) -> bool {
+        self.from_intervals
+    }
+
+    /// What each pass did and how long it took.
+    pub fn passes(&self) -> &[StepReport] {
+        &self.passes
+    }
+
+    /// Writes `server.plan` and `client.plan` to a folder, which is made if it is not there, and returns their paths.
+    ///
+    /// # Errors
+    /// [`Error::Write`]; neither file has then been replaced by half of a new one.
+    pub fn save(&self, dir: impl AsRef<Path>) -> Result<(PathBuf, PathBuf), Error> {
+        let dir = dir.as_ref();
+        fs::create_dir_all(dir).map_err(|source| Error::Write {
+            path: dir.into(),
+            source,
+        })?;
+        let (server, client) = (dir.join("server.plan"), dir.join("client.plan"));
+        let plan = self.plan.to_bytes();
+        let client_plan = plan::client_plan_to_bytes(&self.client_plan());
+        files::write(&[
+            Output::public(&server, &plan),
+            Output::public(&client, &client_plan),
+        ])?;
+        Ok((server, client))
+    }
+}
+
+impl From<CompileError> for Error {
+    fn from(error: CompileError) -> Self {
+        if error.is_internal() {
+            Error::Internal(error.to_string())
+        } else {
+            Error::Compile(error)
+        }
+    }
+}
