@@ -335,6 +335,7 @@ mod tests {
     use crate::xof::uniform_limb;
     use cipherloom_ir::params::{CkksLiteral, ntt_primes_near};
     use cipherloom_ir::security::Security;
+    use proptest::prelude::*;
 
     fn params() -> Parameters {
         let q = ntt_primes_near(5, 29.0, 3, &[]);
@@ -512,5 +513,26 @@ mod tests {
             &[&[0xff; 9]],
         );
         assert!(CiphertextSet::from_bytes(&params, PlanId::default(), &garbage).is_err());
+    }
+    proptest! {
+        /// Whatever a file says, reading it ends in a result; the checksum is made to fit, as an attacker would.
+        #[test]
+        fn forged_files_never_panic(changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6)) {
+            let params = params();
+            let set = set(&params);
+            let mut bytes = set.to_bytes(&params).unwrap();
+            let body = bytes.len() - 32;
+            for (place, value) in changes {
+                // Mostly the headers, where there is something to lie about.
+                let place = place.index(3 * body);
+                bytes[if place < body { place } else { place % 400.min(body) }] = value;
+            }
+            let hash = blake3::hash(&bytes[..body]);
+            bytes[body..].copy_from_slice(hash.as_bytes());
+            if let Ok(read) = CiphertextSet::from_bytes(&params, set.plan_id, &bytes) {
+                let written = read.to_bytes(&params).unwrap();
+                prop_assert_eq!(CiphertextSet::from_bytes(&params, set.plan_id, &written).unwrap(), read);
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@ use crate::{ClientError, PublicClient, PublicKey, SecretKey};
 use cipherloom_ckks::set::CiphertextSet;
 use cipherloom_ckks::xof::Seed;
 use cipherloom_ckks::{CkksError, Parameters};
-use cipherloom_ir::container::ContainerError;
+use cipherloom_ir::container::{self, ContainerError, KeyId, Kind};
 use cipherloom_ir::noise::NoiseModel;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -205,5 +205,25 @@ proptest! {
         // 10 standard deviations of fresh noise.
         let bound = 10.0 * (64.0_f64 * 10.3).sqrt() / 2.0_f64.powi(28);
         prop_assert!(back["x"].data().iter().zip(&message).all(|(a, b)| (a - b).abs() < bound));
+    }
+
+    /// Forged key files whose checksum fits are refused or read, and never cause a panic.
+    #[test]
+    fn forged_keys_never_panic(first: Vec<u8>, mut second in prop::collection::vec(any::<u8>(), 0..300), exact: bool) {
+        let plan = toy_plan();
+        let params = Parameters::insecure_for_tests(&plan.params).unwrap();
+        if exact {
+            second.resize(64, 1);
+        }
+        let write = |kind| container::write(kind, plan.plan_id, KeyId::default(), &[&first, &second]);
+        let _ = SecretKey::from_bytes(&write(Kind::SecretKey), &plan);
+        let _ = PublicKey::from_bytes(&write(Kind::PublicKey), &params, plan.plan_id);
+        // With the right header too.
+        let client = Client::insecure_for_tests(plan.clone()).unwrap();
+        let bytes = client.secret_key().to_bytes();
+        let header = container::Container::read(&bytes, Kind::SecretKey).unwrap().section(0).unwrap().to_vec();
+        let forged = container::write(Kind::SecretKey, plan.plan_id, KeyId::default(), &[&header, &second]);
+        let ternary = second.len() == 64 && second.iter().all(|b| [0, 1, 255].contains(b));
+        prop_assert_eq!(SecretKey::from_bytes(&forged, &plan).is_ok(), ternary);
     }
 }
