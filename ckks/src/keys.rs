@@ -7,7 +7,7 @@
 
 use crate::automorphism::{Automorphism, conjugation_element, invert_odd, rotation_element};
 use crate::error::{CkksError, KeyName};
-use crate::kernel::Buffer;
+use crate::kernel::{self, Buffer, Row, Words};
 use crate::parallel;
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
@@ -104,7 +104,7 @@ impl SeededSwitchingKey {
     pub fn expand(&self, params: &Parameters, name: KeyName) -> SwitchingKey {
         let mut key = SwitchingKey::allocate(params, self.level, name.galois_element(params));
         let inverse = key.inverse_automorphism(params);
-        let jobs = key.limb_jobs(params);
+        let jobs = key.words.iter_mut().enumerate().collect();
         parallel::for_each(jobs, |(limb, words)| {
             self.expand_limb(params, inverse.as_ref(), limb, words)
         });
@@ -117,25 +117,21 @@ impl SeededSwitchingKey {
         params: &Parameters,
         inverse: Option<&Automorphism>,
         limb: usize,
-        words: &mut [u64],
+        words: &mut Words,
     ) {
         let n = params.n();
-        let modulus = &params.limb(self.level, limb).modulus;
-        let mut uniform = Buffer::unspecified(n);
-        for (d, (pair, b)) in words.chunks_exact_mut(2 * n).zip(&self.b).enumerate() {
-            Self::fill_uniform(
-                params,
-                &self.seed,
-                d,
-                params.limb_index(self.level, limb),
-                &mut uniform,
-            );
-            for (half, source) in pair.chunks_exact_mut(n).zip([b.limb(limb), &uniform[..]]) {
+        let index = params.limb_index(self.level, limb);
+        let modulus = &params.limb_at(index).modulus;
+        let (mut uniform, mut permuted) = (Buffer::unspecified(n), Buffer::unspecified(n));
+        for (d, b) in self.b.iter().enumerate() {
+            Self::fill_uniform(params, &self.seed, d, index, &mut uniform);
+            for (half, source) in [b.limb(limb), &uniform[..]].into_iter().enumerate() {
                 match inverse {
-                    Some(automorphism) => automorphism.apply(half, source),
-                    None => half.copy_from_slice(source),
+                    Some(automorphism) => automorphism.apply(&mut permuted, source),
+                    None => permuted.copy_from_slice(source),
                 }
-                crate::kernel::mul_shoup_assign(modulus, half, modulus.shoup(modulus.one));
+                kernel::mul_shoup_assign(modulus, &mut permuted, modulus.shoup(modulus.one));
+                words.write((2 * d + half) * n, &permuted);
             }
         }
     }
@@ -143,7 +139,8 @@ impl SeededSwitchingKey {
 
 /// A switching key, expanded.
 ///
-/// Words lie as `[limb][digit][b, a][N]` in Montgomery form, so that an inner product streams them. A key for an
+/// Words lie as `[limb][digit][b, a][N]` in Montgomery form, so that an inner product streams them, and take 32 bits
+/// where the prime does. A key for an
 /// automorphism phi holds `phi^-1(b)`, `phi^-1(a)`: since `<phi(x), k> = phi(<x, phi^-1(k)>)`, the digits stay as
 /// they are and only the two results are permuted.
 pub struct SwitchingKey {
@@ -151,7 +148,7 @@ pub struct SwitchingKey {
     digits: usize,
     n: usize,
     galois: usize,
-    words: Buffer,
+    words: Vec<Words>,
 }
 
 impl SwitchingKey {
@@ -164,20 +161,15 @@ impl SwitchingKey {
             digits,
             n,
             galois,
-            words: Buffer::unspecified(limbs * digits * 2 * n),
+            words: (0..limbs)
+                .map(|i| Words::unspecified(&params.limb(level, i).modulus, digits * 2 * n))
+                .collect(),
         }
     }
 
     fn inverse_automorphism(&self, params: &Parameters) -> Option<Automorphism> {
         let inverse = invert_odd(self.galois, 2 * params.n());
         (self.galois != 1).then(|| Automorphism::new(params.log_n(), inverse))
-    }
-
-    fn limb_jobs(&mut self, params: &Parameters) -> Vec<(usize, &mut [u64])> {
-        self.words
-            .chunks_exact_mut(self.digits * 2 * params.n())
-            .enumerate()
-            .collect()
     }
 
     /// The highest level that the key serves.
@@ -192,7 +184,7 @@ impl SwitchingKey {
 
     /// The bytes that the key takes in memory.
     pub fn bytes(&self) -> usize {
-        self.words.len() * 8
+        self.words.iter().map(Words::bytes).sum()
     }
 
     /// Whether the key is one of these parameters.
@@ -201,18 +193,17 @@ impl SwitchingKey {
         self.n == params.n()
             && self.level <= params.max_level()
             && self.digits == params.digits(self.level)
-            && self.words.len() == limbs * self.digits * 2 * self.n
+            && self.words.len() == limbs
     }
 
     /// The pairs `b_d, a_d` modulo limb `limb` of a ring element with special limbs at `level`.
-    pub(crate) fn limb(&self, level: usize, limb: usize) -> &[u64] {
-        let own = if limb <= level {
+    pub(crate) fn limb(&self, level: usize, limb: usize) -> Row<'_> {
+        self.words[if limb <= level {
             limb
         } else {
             limb + self.level - level
-        };
-        let len = self.digits * 2 * self.n;
-        &self.words[own * len..(own + 1) * len]
+        }]
+        .row()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Encoded vectors.
 
 use crate::error::CkksError;
-use crate::kernel::{self, Buffer};
+use crate::kernel::{self, Buffer, Words};
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
 use cipherloom_ir::Scale;
@@ -100,13 +100,17 @@ impl PeriodicPoly {
         &mut self.words[i * self.width..(i + 1) * self.width]
     }
 
-    /// The same with all words in Montgomery form.
-    pub(crate) fn into_montgomery(mut self, params: &Parameters) -> Self {
-        for i in 0..self.limbs() {
-            let modulus = params.limb(self.level, i).modulus;
-            kernel::mul_shoup_assign(&modulus, self.limb_mut(i), modulus.shoup(modulus.one));
-        }
-        self
+    /// The words of each limb in Montgomery form.
+    pub(crate) fn into_montgomery(mut self, params: &Parameters) -> Vec<Words> {
+        (0..self.limbs())
+            .map(|i| {
+                let modulus = &params.limb(self.level, i).modulus;
+                kernel::mul_shoup_assign(modulus, self.limb_mut(i), modulus.shoup(modulus.one));
+                let mut words = Words::unspecified(modulus, self.width);
+                words.write(0, self.limb(i));
+                words
+            })
+            .collect()
     }
 
     /// The period n.

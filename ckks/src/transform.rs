@@ -10,9 +10,9 @@ mod tests;
 
 use crate::encoding::Encoder;
 use crate::error::CkksError;
+use crate::kernel::Words;
 use crate::parallel;
 use crate::params::Parameters;
-use crate::plaintext::PeriodicPoly;
 use cipherloom_ir::Scale;
 use cipherloom_ir::plan::{Diagonal, Transform};
 use std::collections::BTreeMap;
@@ -30,7 +30,9 @@ pub struct LinearTransform {
     /// For each row of blocks, by giant step: the products to sum up.
     rows: Vec<BTreeMap<u32, Vec<Term>>>,
     /// The diagonals modulo `q_0 .. q_level` and the special primes, in Montgomery form.
-    diagonals: Vec<PeriodicPoly>,
+    diagonals: Vec<Vec<Words>>,
+    /// 2n for period n.
+    width: usize,
 }
 
 /// One product of a diagonal and a rotated operand.
@@ -107,6 +109,7 @@ impl LinearTransform {
             babies,
             rows,
             diagonals,
+            width: 2 * transform.period,
         })
     }
 
@@ -132,10 +135,7 @@ impl LinearTransform {
 
     /// The bytes that the diagonals take in memory.
     pub fn bytes(&self) -> usize {
-        self.diagonals
-            .iter()
-            .map(|d| d.limbs() * d.period() * 16)
-            .sum()
+        self.diagonals.iter().flatten().map(Words::bytes).sum()
     }
 }
 
@@ -145,8 +145,8 @@ fn encode(
     encoder: &Encoder,
     transform: &Transform,
     recipes: &[(u32, &Diagonal)],
-) -> Result<Vec<PeriodicPoly>, CkksError> {
-    let mut results: Vec<Result<PeriodicPoly, CkksError>> = Vec::with_capacity(recipes.len());
+) -> Result<Vec<Vec<Words>>, CkksError> {
+    let mut results: Vec<Result<Vec<Words>, CkksError>> = Vec::with_capacity(recipes.len());
     results.resize_with(recipes.len(), || Err(CkksError::Shape));
     // Some diagonals at a time, so that a task is worth handing to another thread.
     let jobs = results.chunks_mut(16).zip(recipes.chunks(16)).collect();

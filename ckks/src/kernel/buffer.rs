@@ -81,6 +81,20 @@ impl Buffer {
     }
 }
 
+impl Buffer {
+    /// The same memory as twice as many 32-bit words.
+    pub(crate) fn narrow(&self) -> &[u32] {
+        // SAFETY: as in `deref`; `2 * len` words of half the size fill the same bytes, and any bits are a `u32`.
+        unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), 2 * self.len) }
+    }
+
+    /// The same memory as twice as many 32-bit words, to write.
+    pub(crate) fn narrow_mut(&mut self) -> &mut [u32] {
+        // SAFETY: as in `narrow`; the borrow of `self` is exclusive.
+        unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), 2 * self.len) }
+    }
+}
+
 impl Drop for Buffer {
     fn drop(&mut self) {
         let lines = std::mem::take(&mut self.lines);

@@ -9,7 +9,7 @@
 //! lengths that are multiples of eight.
 
 use super::modulus::{MASK, Modulus, Shoup};
-use super::{Broadcast, InnerProduct};
+use super::{Broadcast, InnerProduct, Word};
 use std::arch::x86_64::*;
 
 type V = __m512i;
@@ -65,6 +65,22 @@ ifma_fn! {
         // SAFETY: all callers step `i` by eight below a length that is a multiple of eight and that the slice has
         // (the wrappers in `super` check lengths before they call); the load has no alignment requirement.
         unsafe { _mm512_loadu_si512(x.as_ptr().add(i).cast()) }
+    }
+}
+
+ifma_fn! {
+    /// Eight words of either size from position `i` on.
+    fn load_words<W: Word>(x: &[W], i: usize) -> V {
+        debug_assert!(i + 8 <= x.len());
+        let at = x.as_ptr().wrapping_add(i);
+        // SAFETY: as in `load`; `W` is `u32` where it says that it is narrow and `u64` otherwise.
+        unsafe {
+            if W::NARROW {
+                _mm512_cvtepu32_epi64(_mm256_loadu_si256(at.cast()))
+            } else {
+                _mm512_loadu_si512(at.cast())
+            }
+        }
     }
 }
 
@@ -273,22 +289,29 @@ ifma_fn! {
 }
 
 ifma_fn! {
-    pub(crate) fn inner_product(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &InnerProduct<'_>) {
+    pub(crate) fn inner_product<W: Word>(
+        m: &Modulus,
+        out0: &mut [u64],
+        out1: &mut [u64],
+        work: &InnerProduct<'_>,
+        key: &[W],
+    ) {
         // Every digit, each extra and what a fold leaves behind count as a term.
         match work.digits.len() {
-            digits if digits <= 3 => inner_product_of::<true, false>(m, out0, out1, work),
-            digits if digits < m.max_terms => inner_product_of::<false, false>(m, out0, out1, work),
-            _ => inner_product_of::<false, true>(m, out0, out1, work),
+            digits if digits <= 3 => inner_product_of::<true, false, W>(m, out0, out1, work, key),
+            digits if digits < m.max_terms => inner_product_of::<false, false, W>(m, out0, out1, work, key),
+            _ => inner_product_of::<false, true, W>(m, out0, out1, work, key),
         }
     }
 }
 
 ifma_fn! {
-    fn inner_product_of<const FEW: bool, const FOLD: bool>(
+    fn inner_product_of<const FEW: bool, const FOLD: bool, W: Word>(
         m: &Modulus,
         out0: &mut [u64],
         out1: &mut [u64],
         work: &InnerProduct<'_>,
+        key: &[W],
     ) {
         let (c, n) = (lanes(m), out0.len());
         let factors = work.extra.map(|e| e.map(|(_, factor)| splat(factor)));
@@ -299,8 +322,8 @@ ifma_fn! {
                     (first, second) = (fold(&c, first), fold(&c, second));
                 }
                 let x = load(digit, i);
-                first = accumulate(first, x, load(work.key, 2 * d * n + i));
-                second = accumulate(second, x, load(work.key, (2 * d + 1) * n + i));
+                first = accumulate(first, x, load_words(key, 2 * d * n + i));
+                second = accumulate(second, x, load_words(key, (2 * d + 1) * n + i));
             }
             if let (Some((row, _)), Some(factor)) = (work.extra[0], factors[0]) {
                 first = accumulate(first, load(row, i), factor);
@@ -323,42 +346,47 @@ ifma_fn! {
 }
 
 ifma_fn! {
-    pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+    pub(crate) fn mac_broadcast<W: Word>(
+        m: &Modulus,
+        out0: &mut [u64],
+        out1: &mut [u64],
+        work: &Broadcast<'_, W>,
+    ) {
         let fold = work.terms.len() >= m.max_terms;
         match (work.log_run, fold) {
-            (0, false) => mac_broadcast_of::<0, false>(m, out0, out1, work),
-            (1, false) => mac_broadcast_of::<1, false>(m, out0, out1, work),
-            (2, false) => mac_broadcast_of::<2, false>(m, out0, out1, work),
-            (3, false) => mac_broadcast_of::<3, false>(m, out0, out1, work),
-            (_, false) => mac_broadcast_of::<4, false>(m, out0, out1, work),
-            (0, true) => mac_broadcast_of::<0, true>(m, out0, out1, work),
-            (1, true) => mac_broadcast_of::<1, true>(m, out0, out1, work),
-            (2, true) => mac_broadcast_of::<2, true>(m, out0, out1, work),
-            (3, true) => mac_broadcast_of::<3, true>(m, out0, out1, work),
-            (_, true) => mac_broadcast_of::<4, true>(m, out0, out1, work),
+            (0, false) => mac_broadcast_of::<0, false, W>(m, out0, out1, work),
+            (1, false) => mac_broadcast_of::<1, false, W>(m, out0, out1, work),
+            (2, false) => mac_broadcast_of::<2, false, W>(m, out0, out1, work),
+            (3, false) => mac_broadcast_of::<3, false, W>(m, out0, out1, work),
+            (_, false) => mac_broadcast_of::<4, false, W>(m, out0, out1, work),
+            (0, true) => mac_broadcast_of::<0, true, W>(m, out0, out1, work),
+            (1, true) => mac_broadcast_of::<1, true, W>(m, out0, out1, work),
+            (2, true) => mac_broadcast_of::<2, true, W>(m, out0, out1, work),
+            (3, true) => mac_broadcast_of::<3, true, W>(m, out0, out1, work),
+            (_, true) => mac_broadcast_of::<4, true, W>(m, out0, out1, work),
         }
     }
 }
 
 ifma_fn! {
     /// The factors of sixteen positions from `at` on, each serving `2^RUN` of them (4 stands for 4 and more).
-    fn factors<const RUN: u32>(words: &[u64], at: usize, log_run: u32) -> (V, V) {
+    fn factors<const RUN: u32, W: Word>(words: &[W], at: usize, log_run: u32) -> (V, V) {
         match RUN {
-            0 => (load(words, at), load(words, at + 8)),
+            0 => (load_words(words, at), load_words(words, at + 8)),
             1 => {
-                let v = load(words, at / 2);
+                let v = load_words(words, at / 2);
                 let low = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
                 let high = _mm512_setr_epi64(4, 4, 5, 5, 6, 6, 7, 7);
                 (_mm512_permutexvar_epi64(low, v), _mm512_permutexvar_epi64(high, v))
             }
             2 => {
                 let w = &words[at / 4..at / 4 + 4];
-                let spread = |a: u64, b: u64| _mm512_mask_mov_epi64(splat(a), 0xF0, splat(b));
+                let spread = |a: W, b: W| _mm512_mask_mov_epi64(splat(a.into()), 0xF0, splat(b.into()));
                 (spread(w[0], w[1]), spread(w[2], w[3]))
             }
-            3 => (splat(words[at / 8]), splat(words[at / 8 + 1])),
+            3 => (splat(words[at / 8].into()), splat(words[at / 8 + 1].into())),
             _ => {
-                let v = splat(words[at >> log_run]);
+                let v = splat(words[at >> log_run].into());
                 (v, v)
             }
         }
@@ -366,11 +394,11 @@ ifma_fn! {
 }
 
 ifma_fn! {
-    fn mac_broadcast_of<const RUN: u32, const FOLD: bool>(
+    fn mac_broadcast_of<const RUN: u32, const FOLD: bool, W: Word>(
         m: &Modulus,
         out0: &mut [u64],
         out1: &mut [u64],
-        work: &Broadcast<'_>,
+        work: &Broadcast<'_, W>,
     ) {
         let c = lanes(m);
         for i in (0..out0.len()).step_by(16) {
@@ -382,7 +410,7 @@ ifma_fn! {
                         *sum = fold(&c, *sum);
                     }
                 }
-                let (f, g) = factors::<RUN>(words, at, work.log_run);
+                let (f, g) = factors::<RUN, W>(words, at, work.log_run);
                 sums[0] = accumulate(sums[0], f, load(x0, at));
                 sums[1] = accumulate(sums[1], g, load(x0, at + 8));
                 sums[2] = accumulate(sums[2], f, load(x1, at));

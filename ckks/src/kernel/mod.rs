@@ -11,9 +11,11 @@ mod modulus;
 mod portable;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use modulus::{Modulus, Shoup};
+pub(crate) use words::{Row, Word, Words};
 
 use crate::automorphism::{Automorphism, IDENTITY_PATTERN, Pattern};
 
@@ -24,7 +26,7 @@ pub(crate) struct InnerProduct<'a> {
     /// The digits, in the NTT domain.
     pub(crate) digits: &'a [&'a [u64]],
     /// `b_0, a_0, b_1, a_1, ..`, each as long as a digit, in Montgomery form; at least as many as digits.
-    pub(crate) key: &'a [u64],
+    pub(crate) key: Row<'a>,
     /// For each sum, a row and a factor in Montgomery form whose product joins it.
     pub(crate) extra: [Option<(&'a [u64], u64)>; 2],
     /// The automorphism; none is the identity.
@@ -42,14 +44,14 @@ impl InnerProduct<'_> {
 }
 
 /// Factors in Montgomery form and the two rows, which are whole limbs.
-pub(crate) type BroadcastTerm<'a> = (&'a [u64], &'a [u64], &'a [u64]);
+pub(crate) type BroadcastTerm<'a, W> = (&'a [W], &'a [u64], &'a [u64]);
 
 /// Sums of products of compact plaintexts with pairs of rows modulo one prime.
 ///
 /// `out_c[i] = sum_t factors_t[(offset + i) >> log_run] * x_c,t[offset + i]`, for c = 0, 1.
-pub(crate) struct Broadcast<'a> {
+pub(crate) struct Broadcast<'a, W> {
     /// What is multiplied.
-    pub(crate) terms: &'a [BroadcastTerm<'a>],
+    pub(crate) terms: &'a [BroadcastTerm<'a, W>],
     /// log2 of the number of consecutive positions that one factor serves.
     pub(crate) log_run: u32,
     /// The first position, a multiple of 16.
@@ -173,14 +175,32 @@ pub(crate) fn inner_product(
     let n = out0.len();
     assert!(n == out1.len() && work.digits.iter().all(|d| d.len() == n));
     assert!(work.extra.iter().flatten().all(|(row, _)| row.len() == n));
-    assert!(work.key.len() >= 2 * work.digits.len() * n);
     // Destinations are a permutation of the blocks.
     assert!(n.is_multiple_of(8) && work.automorphism.is_none_or(|a| a.blocks() == n / 8));
-    dispatch!(n, 8, inner_product(m, out0, out1, work));
+    match work.key {
+        Row::Narrow(key) => inner_product_with(m, out0, out1, work, key),
+        Row::Wide(key) => inner_product_with(m, out0, out1, work, key),
+    }
+}
+
+fn inner_product_with<W: Word>(
+    m: &Modulus,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    work: &InnerProduct<'_>,
+    key: &[W],
+) {
+    assert!(key.len() >= 2 * work.digits.len() * out0.len());
+    dispatch!(out0.len(), 8, inner_product(m, out0, out1, work, key));
 }
 
 /// See [`Broadcast`].
-pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+pub(crate) fn mac_broadcast<W: Word>(
+    m: &Modulus,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    work: &Broadcast<'_, W>,
+) {
     let end = work.offset + out0.len();
     assert!(out0.len() == out1.len() && work.offset.is_multiple_of(16));
     for (words, x0, x1) in work.terms {

@@ -3,7 +3,7 @@
 //! The callers in `kernel` have checked that all slices of a call are equally long.
 
 use super::modulus::{Modulus, Shoup};
-use super::{Broadcast, InnerProduct};
+use super::{Broadcast, InnerProduct, Word};
 
 pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x = m.add(*x, *y));
@@ -85,11 +85,12 @@ pub(crate) fn overflow(out: &mut [u64], rows: &[&[u64]], inverses: &[f64]) {
     }
 }
 
-pub(crate) fn inner_product(
+pub(crate) fn inner_product<W: Word>(
     m: &Modulus,
     out0: &mut [u64],
     out1: &mut [u64],
     work: &InnerProduct<'_>,
+    key: &[W],
 ) {
     let n = out0.len();
     for source in 0..n / 8 {
@@ -99,8 +100,8 @@ pub(crate) fn inner_product(
             let (mut sum0, mut sum1) = (0_u128, 0_u128);
             for (d, digit) in work.digits.iter().enumerate() {
                 let x = u128::from(digit[i]);
-                sum0 += x * u128::from(work.key[2 * d * n + i]);
-                sum1 += x * u128::from(work.key[(2 * d + 1) * n + i]);
+                sum0 += x * u128::from(key[2 * d * n + i].into());
+                sum1 += x * u128::from(key[(2 * d + 1) * n + i].into());
             }
             if let Some((row, factor)) = work.extra[0] {
                 sum0 += u128::from(row[i]) * u128::from(factor);
@@ -121,11 +122,16 @@ pub(crate) fn inner_product(
     }
 }
 
-pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+pub(crate) fn mac_broadcast<W: Word>(
+    m: &Modulus,
+    out0: &mut [u64],
+    out1: &mut [u64],
+    work: &Broadcast<'_, W>,
+) {
     for i in 0..out0.len() {
         let (mut sum0, mut sum1) = (0_u128, 0_u128);
         for (factors, x0, x1) in work.terms {
-            let factor = u128::from(factors[(work.offset + i) >> work.log_run]);
+            let factor = u128::from(factors[(work.offset + i) >> work.log_run].into());
             sum0 += factor * u128::from(x0[work.offset + i]);
             sum1 += factor * u128::from(x1[work.offset + i]);
         }

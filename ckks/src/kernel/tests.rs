@@ -196,6 +196,8 @@ fn inner_products_with_automorphisms() {
             let digits: Vec<&[u64]> = digits.iter().map(|d| &d[..]).collect();
             let (key, extra, before) = (row(2 * count * n), row(n), row(n));
             let factor = m.montgomery(p - 2);
+            let mut kept = Words::unspecified(&m, key.len());
+            kept.write(0, &key);
             let automorphism = Automorphism::new(6, 77);
             for (automorphism, accumulate, extras) in [
                 (None, false, [None, None]),
@@ -212,7 +214,7 @@ fn inner_products_with_automorphisms() {
             ] {
                 let work = InnerProduct {
                     digits: &digits,
-                    key: &key,
+                    key: kept.row(),
                     extra: extras,
                     automorphism,
                     accumulate,
@@ -249,9 +251,15 @@ fn inner_products_with_automorphisms() {
 
 #[test]
 fn broadcast_sums() {
+    broadcast_sums_of(|w| w);
+    // The small primes' residues as 32-bit words too.
+    broadcast_sums_of(|w| w as u32);
+}
+
+fn broadcast_sums_of<W: Word>(convert: fn(u64) -> W) {
     let mut rng = Rng(4);
     let n = 128;
-    for p in PRIMES {
+    for p in PRIMES.into_iter().filter(|p| !W::NARROW || *p < 1 << 32) {
         let m = Modulus::new(p);
         let inverse = m.invert(m.one);
         for log_run in 0..=6 {
@@ -266,9 +274,14 @@ fn broadcast_sums() {
                 let words: Vec<[Vec<u64>; 3]> = (0..count)
                     .map(|_| [row(n >> log_run), row(n), row(n)])
                     .collect();
+                let kept: Vec<Vec<W>> = words
+                    .iter()
+                    .map(|[w, ..]| w.iter().map(|w| convert(*w)).collect())
+                    .collect();
                 let terms: Vec<_> = words
                     .iter()
-                    .map(|[w, a, b]| (&w[..], &a[..], &b[..]))
+                    .zip(&kept)
+                    .map(|([_, a, b], w)| (&w[..], &a[..], &b[..]))
                     .collect();
                 let before = row(48);
                 for (offset, accumulate) in [(0, false), (80, true)] {

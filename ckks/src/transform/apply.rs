@@ -13,7 +13,7 @@ use crate::ciphertext::Ciphertext;
 use crate::division::{Divisor, divide};
 use crate::error::{CkksError, KeyName};
 use crate::evaluator::{Evaluator, same_level, same_scale};
-use crate::kernel::{self, Broadcast, BroadcastTerm, Buffer};
+use crate::kernel::{self, Broadcast, BroadcastTerm, Buffer, Modulus, Row, Word};
 use crate::keys::{KeyStore, SwitchingKey};
 use crate::parallel;
 use crate::params::Parameters;
@@ -121,11 +121,7 @@ impl Evaluator {
         }
         let limbs = level + 1 + self.params().p().len();
         let words = self.params().n() >> transform.log_run;
-        if transform
-            .diagonals
-            .iter()
-            .any(|d| d.limbs() != limbs || 2 * d.period() != words)
-        {
+        if transform.diagonals.iter().any(|d| d.len() != limbs) || transform.width != words {
             return Err(CkksError::Shape);
         }
         for x in operands {
@@ -310,43 +306,53 @@ impl LinearTransform {
         rotations: &[u64],
         outs: &mut [[&mut [u64]; 2]],
     ) {
-        let n = params.n();
+        // The modulus decides how wide the words of all diagonals are.
+        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+        for terms in self.rows.iter().flat_map(|row| row.values()) {
+            let (mut narrow_terms, mut wide_terms) = (Vec::new(), Vec::new());
+            for term in terms.iter().filter(|t| t.column == column) {
+                let (row0, row1) =
+                    rotations[2 * term.baby * params.n()..][..2 * params.n()].split_at(params.n());
+                match self.diagonals[term.diagonal][limb].row() {
+                    Row::Narrow(words) => narrow_terms.push((words, row0, row1)),
+                    Row::Wide(words) => wide_terms.push((words, row0, row1)),
+                }
+            }
+            narrow.push(narrow_terms);
+            wide.push(wide_terms);
+        }
         let modulus = &params.limb(self.level, limb).modulus;
-        let row = |index: usize| &rotations[index * n..(index + 1) * n];
-        let sums = self.rows.iter().flat_map(|row| row.values());
-        let terms: Vec<Vec<BroadcastTerm<'_>>> = sums
-            .map(|terms| {
-                let own = terms.iter().filter(|t| t.column == column);
-                own.map(|t| {
-                    (
-                        self.diagonals[t.diagonal].limb(limb),
-                        row(2 * t.baby),
-                        row(2 * t.baby + 1),
-                    )
-                })
-                .collect()
-            })
-            .collect();
+        if wide.iter().all(Vec::is_empty) {
+            self.multiply_terms(modulus, &narrow, column == 0, outs);
+        } else {
+            self.multiply_terms(modulus, &wide, column == 0, outs);
+        }
+    }
+
+    /// Sets or adds to each sum the products of its terms, piece by piece.
+    fn multiply_terms<W: Word>(
+        &self,
+        modulus: &Modulus,
+        terms: &[Vec<BroadcastTerm<'_, W>>],
+        first: bool,
+        outs: &mut [[&mut [u64]; 2]],
+    ) {
+        let n = outs.first().map_or(0, |[out0, _]| out0.len());
         for offset in (0..n).step_by(PIECE) {
             let piece = offset..(offset + PIECE).min(n);
             for (terms, [out0, out1]) in terms.iter().zip(outs.iter_mut()) {
-                if terms.is_empty() && column == 0 {
-                    out0[piece.clone()].fill(0);
-                    out1[piece.clone()].fill(0);
-                }
+                let (out0, out1) = (&mut out0[piece.clone()], &mut out1[piece.clone()]);
                 if !terms.is_empty() {
                     let work = Broadcast {
                         terms,
                         log_run: self.log_run,
                         offset,
-                        accumulate: column > 0,
+                        accumulate: !first,
                     };
-                    kernel::mac_broadcast(
-                        modulus,
-                        &mut out0[piece.clone()],
-                        &mut out1[piece.clone()],
-                        &work,
-                    );
+                    kernel::mac_broadcast(modulus, out0, out1, &work);
+                } else if first {
+                    out0.fill(0);
+                    out1.fill(0);
                 }
             }
         }
