@@ -143,3 +143,116 @@ impl NoiseModel {
 fn square_of_pow2(log: f64) -> f64 {
     libm::exp2(2.0 * log)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::params::ntt_primes_near;
+    use crate::security::Security;
+
+    fn model(digit_size: usize, log_p: f64) -> NoiseModel {
+        let q = ntt_primes_near(13, 28.0, 4, &[]);
+        let p = ntt_primes_near(13, log_p, 1, &q);
+        NoiseModel::new(&CkksLiteral {
+            log_n: 13,
+            q,
+            p,
+            digit_size,
+            security: Security::Classical128,
+        })
+    }
+
+    fn close(a: f64, b: f64, tolerance: f64) {
+        assert!((a - b).abs() <= tolerance * b.abs(), "{a} is not near {b}");
+    }
+
+    #[test]
+    fn rules_have_the_stated_sizes() {
+        let m = model(1, 34.0);
+        // N = 8192 at a scale of 2^28, by hand: N/12, N (1 + 2N/3) / 12 and 3.2^2 N over 2^56.
+        let unit = libm::exp2(-56.0);
+        close(m.encode(28.0), 682.666_666_7 * unit, 1e-9);
+        close(m.rounding(28.0), 3_728_952.888_9 * unit, 1e-9);
+        close(
+            m.fresh_secret(28.0) - m.encode(28.0),
+            83_886.08 * unit,
+            1e-9,
+        );
+        close(
+            m.fresh_public(28.0),
+            (83_886.08 * (1.0 + 4.0 * 8192.0 / 3.0) + 682.666_666_7) * unit,
+            1e-9,
+        );
+        // One bit more of scale, a quarter of the variance.
+        for rule in [
+            NoiseModel::encode,
+            NoiseModel::fresh_secret,
+            NoiseModel::fresh_public,
+            NoiseModel::rounding,
+        ] {
+            close(rule(&m, 27.0), 4.0 * rule(&m, 28.0), 1e-12);
+        }
+    }
+
+    #[test]
+    fn key_noise_adds_over_digits_and_falls_with_the_special_modulus() {
+        let m = model(1, 34.0);
+        // Four digits of nearly equal size: each adds its own share.
+        close(m.key_noise(3, 28.0), 4.0 * m.key_noise(0, 28.0), 1e-2);
+        close(
+            m.key_noise(1, 28.0) - m.key_noise(0, 28.0),
+            m.key_noise(0, 28.0),
+            1e-2,
+        );
+        close(
+            model(1, 35.0).key_noise(3, 28.0),
+            0.25 * m.key_noise(3, 28.0),
+            1e-2,
+        );
+        close(
+            m.key_switch(2, 28.0),
+            m.key_noise(2, 28.0) + m.rounding(28.0),
+            1e-12,
+        );
+        // Two primes to a digit: half as many digits, levels 2 and 3 share the second.
+        let wide = model(2, 45.0);
+        assert_eq!(wide.log_digits.len(), 2);
+        close(wide.key_noise(2, 28.0), wide.key_noise(3, 28.0), 1e-12);
+        close(wide.key_noise(1, 28.0), 0.5 * wide.key_noise(3, 28.0), 1e-2);
+    }
+
+    /// Numbers of zero mean and unit variance, close to Gaussian: sums of twelve uniform ones.
+    fn gaussian(state: &mut u64) -> f64 {
+        (0..12)
+            .map(|_| {
+                *state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                (*state >> 11) as f64 * libm::exp2(-53.0) - 0.5
+            })
+            .sum()
+    }
+
+    #[test]
+    fn products_and_squares_agree_with_samples() {
+        let (mut state, count) = (1, 200_000);
+        let (mut product, mut square) = (0.0, 0.0);
+        let (sx, sy, ex, ey) = (0.5, 2.0, 0.3, 0.1);
+        for _ in 0..count {
+            let mut draw = |sigma: f64| sigma * gaussian(&mut state);
+            let (x, y, e, f) = (draw(sx), draw(sy), draw(ex), draw(ey));
+            product += (x * f + y * e + e * f) * (x * f + y * e + e * f);
+            // The error's square has a mean of its own, which the rule counts as part of the variance only so far as
+            // it scatters.
+            let error = 2.0 * x * e + e * e - ex * ex;
+            square += error * error;
+        }
+        let n = f64::from(count);
+        close(
+            product / n,
+            NoiseModel::product(sx * sx, ex * ex, sy * sy, ey * ey),
+            0.02,
+        );
+        close(square / n, NoiseModel::square(sx * sx, ex * ex), 0.02);
+    }
+}

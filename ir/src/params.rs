@@ -208,7 +208,7 @@ pub fn is_prime(n: u64) -> bool {
         return false;
     }
     for base in BASES {
-        if n % base == 0 {
+        if n.is_multiple_of(base) {
             return n == base;
         }
     }

@@ -9,7 +9,7 @@ use crate::graph::{Dag, NodeId};
 use crate::layout::Layout;
 use crate::origin::Origin;
 use crate::scale::Scale;
-use crate::tensor::text::{read_dtype, read_tensor};
+use crate::tensor::read::{read_dtype, read_tensor};
 use crate::text::{Args, Cursor, Line, MAX_POSITIONS, ParseError, ScaleTable, read_params};
 use crate::value::Range;
 use std::collections::BTreeMap;

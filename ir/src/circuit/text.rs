@@ -222,7 +222,7 @@ pub fn parse(
             message: "the text is empty".into(),
         });
     };
-    let (name, source) = crate::tensor::text::read_head(head, "circuit")?;
+    let (name, source) = crate::tensor::read::read_head(head, "circuit")?;
     let mut circuit = Circuit {
         name,
         source,

@@ -16,6 +16,7 @@ mod test_plans;
 mod text;
 mod verify;
 mod verify_parts;
+mod verify_steps;
 mod wire;
 
 pub use simulate::{SimulateError, Simulator, simulate};

@@ -8,7 +8,7 @@ use super::{
 use crate::circuit::read::read_layout;
 use crate::scale::Scale;
 use crate::tensor::Module;
-use crate::tensor::text::{read_dtype, read_tensor};
+use crate::tensor::read::{read_dtype, read_tensor};
 use crate::text::{
     Cursor, Kind, Line, MAX_POSITIONS, ParseError, ScaleTable, hash_values, no_params, read_params,
 };

@@ -231,7 +231,7 @@ pub fn parse(text: &str, donor: &Plan) -> Result<Plan, ParseError> {
             message: "the text is empty".into(),
         });
     };
-    let (name, source) = crate::tensor::text::read_head(head, "plan")?;
+    let (name, source) = crate::tensor::read::read_head(head, "plan")?;
     read::read_lines(head, rest, name, source, donor)
 }
 

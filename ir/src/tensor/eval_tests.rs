@@ -232,10 +232,10 @@ fn naive_conv(x: &Tensor, weight: &Tensor, bias: &[f64], conv: &Conv, shape: &[u
     let (xs, ws) = (x.shape(), weight.shape());
     let mut out = vec![];
     for n in 0..shape[0] {
-        for m in 0..shape[1] {
+        for (m, start) in bias.iter().enumerate() {
             for oy in 0..shape[2] {
                 for ox in 0..shape[3] {
-                    let mut sum = bias[m];
+                    let mut sum = *start;
                     for k in 0..ws[1] {
                         let c = m / (ws[0] / conv.group) * ws[1] + k;
                         for ky in 0..ws[2] {

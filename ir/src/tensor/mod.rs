@@ -6,6 +6,7 @@ mod eval;
 mod kernels;
 mod op;
 mod patch;
+pub(crate) mod read;
 mod shape;
 pub(crate) mod text;
 mod verify;
@@ -14,8 +15,9 @@ pub use crate::text::ParseError;
 pub use eval::{EvalError, eval, eval_all};
 pub use op::{Activation, Conv, Op, Pool};
 pub use patch::{Applied, Patch, PatchError};
+pub use read::parse;
 pub use shape::{MAX_ELEMENTS, MAX_RANK, infer_shape};
-pub use text::{parse, print};
+pub use text::print;
 pub use verify::{Fault, verify};
 
 use crate::graph::{Dag, NodeId};

@@ -1,9 +1,12 @@
 //! Round trips of texts, errors with their places, and hostile texts.
 
 use super::*;
+use crate::graph::NodeId;
 use crate::origin::Origin;
-use crate::tensor::verify;
+use crate::tensor::{Constant, Conv, Input, Node, Output, Pool, parse, verify};
+use crate::value::Range;
 use proptest::prelude::*;
+use std::sync::Arc;
 
 const SMALL: &str = r#"
 module "cnn" · from "cnn.onnx, opset 17" · stage tensor

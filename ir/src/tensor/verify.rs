@@ -150,3 +150,7 @@ fn node(module: &Module, id: NodeId) -> Vec<String> {
     }
     messages
 }
+
+#[cfg(test)]
+#[path = "verify_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::str::FromStr;
 
 /// The most positions that the layouts of a text may have in all, so that runs cannot exhaust the memory.
-pub(crate) const MAX_POSITIONS: usize = 1 << 26;
+pub(crate) const MAX_POSITIONS: usize = 1 << 24;
 
 /// Walks over the tokens right of the bar.
 pub(crate) struct Cursor<'l, 'a> {

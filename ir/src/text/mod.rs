@@ -94,7 +94,8 @@ pub(crate) fn lines(text: &str) -> Result<Vec<Line<'_>>, ParseError> {
                     ..
                 }]
             );
-        if !heading && !(line.items.is_empty() && line.columns.is_none()) {
+        let silent = line.items.is_empty() && line.columns.is_none();
+        if !(heading || silent) {
             found.push(line);
         }
     }
