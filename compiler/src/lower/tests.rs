@@ -535,3 +535,29 @@ fn two_compilations_are_the_same() {
     );
     assert_eq!(plan::plan_to_bytes(&first), plan::plan_to_bytes(&second));
 }
+
+/// The texts of both stages; a change of packing, levels or scales shows here.
+fn texts(name: &str, module: &Module) {
+    let (lowered, plan) = compile(module, &Options::default());
+    insta::assert_snapshot!(
+        format!("{name}.circuit"),
+        cipherloom_ir::circuit::print(&lowered.circuit)
+    );
+    insta::assert_snapshot!(format!("{name}.plan"), plan::print(&plan));
+}
+
+#[test]
+fn texts_of_small_networks() {
+    let conv = Net::new(91, &[1, 1, 6, 6])
+        .conv(2, 3, 2, 1, 1)
+        .square()
+        .flatten()
+        .gemm(4);
+    texts("conv", &conv.done());
+    let mut residual = Net::new(92, &[1, 5]).gemm(4).square();
+    let skip = residual.last;
+    residual = residual.gemm(4).polynomial(&[0.1, 0.5, 0.25]);
+    let branch = residual.last;
+    residual.join(Op::Add, &[branch, skip], &[]);
+    texts("residual", &residual.gemm(2).done());
+}
