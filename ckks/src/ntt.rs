@@ -4,7 +4,7 @@
 //! of length m of our own with the prefix of the same table of roots, so that they match the whole ring's order:
 //! value j of the short transform serves positions `j N/m .. (j+1) N/m`.
 
-use crate::kernel::{Buffer, Modulus, Shoup, mul_shoup_assign};
+use crate::kernel::{self, Buffer, Modulus, Shoup, mul_shoup_assign};
 use tfhe_ntt::prime64::Plan;
 
 #[cfg(test)]
@@ -90,10 +90,7 @@ impl Ntt {
         while half > 0 {
             for (pair, root) in x.chunks_exact_mut(2 * half).zip(&self.roots[groups..]) {
                 let (low, high) = pair.split_at_mut(half);
-                for (a, b) in low.iter_mut().zip(high) {
-                    let t = m.mul_shoup(*b, *root);
-                    (*a, *b) = (m.add(*a, t), m.sub(*a, t));
-                }
+                kernel::butterfly(m, low, high, *root);
             }
             half /= 2;
             groups *= 2;

@@ -6,13 +6,14 @@
 
 use crate::ciphertext::{Ciphertext, SeededCiphertext};
 use crate::error::{CkksError, KeyName};
-use crate::keys::{SeededEvaluationKeys, SeededSwitchingKey};
+use crate::keys::{EvaluationKeys, SeededEvaluationKeys, SeededSwitchingKey};
 use crate::packing::{pack_poly, packed_len, unpack_poly};
 use crate::parallel;
 use crate::params::Parameters;
 use crate::xof::Seed;
-use cipherloom_ir::container::{self, Container, Kind, PlanId};
+use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
 use prost::Message;
+use std::collections::BTreeSet;
 
 /// What error messages call the file.
 const WHAT: &str = "evaluation key";
@@ -122,6 +123,53 @@ pub fn keys_from_bytes(
     plan: PlanId,
     bytes: &[u8],
 ) -> Result<SeededEvaluationKeys, CkksError> {
+    let (key_id, found) = read_keys(params, plan, bytes, |_, key| key)?;
+    let mut keys = SeededEvaluationKeys {
+        key_id,
+        ..SeededEvaluationKeys::default()
+    };
+    for (name, key) in found {
+        match name {
+            KeyName::Relinearization => keys.relinearization = Some(key),
+            KeyName::Conjugation => keys.conjugation = Some(key),
+            KeyName::Rotation(steps) => drop(keys.rotations.insert(steps, key)),
+        }
+    }
+    Ok(keys)
+}
+
+/// Reads an evaluation key file and expands it key by key, so that the seeded form never lies in memory as a whole;
+/// on all threads of the current pool.
+///
+/// # Errors
+/// As [`keys_from_bytes`].
+pub fn expanded_keys_from_bytes(
+    params: &Parameters,
+    plan: PlanId,
+    bytes: &[u8],
+) -> Result<EvaluationKeys, CkksError> {
+    let (key_id, found) = read_keys(params, plan, bytes, |name, key| key.expand(params, name))?;
+    let mut keys = EvaluationKeys {
+        key_id,
+        ..EvaluationKeys::default()
+    };
+    for (name, key) in found {
+        match name {
+            KeyName::Relinearization => keys.relinearization = Some(key),
+            KeyName::Conjugation => keys.conjugation = Some(key),
+            KeyName::Rotation(steps) => drop(keys.rotations.insert(steps, key)),
+        }
+    }
+    Ok(keys)
+}
+
+/// Reads all keys of a file, each passed through `make` at once; no name occurs twice.
+fn read_keys<T: Send>(
+    params: &Parameters,
+    plan: PlanId,
+    bytes: &[u8],
+    make: impl Fn(KeyName, SeededSwitchingKey) -> T + Send + Sync,
+) -> Result<(KeyId, Vec<(KeyName, T)>), CkksError> {
     let file = Container::read(bytes, Kind::EvaluationKey)?;
     file.expect_plan(plan)?;
     let header = Header::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
@@ -130,31 +178,22 @@ pub fn keys_from_bytes(
             "the number of keys is not the number of sections",
         ));
     }
+    let mut names = BTreeSet::new();
     let mut jobs = Vec::with_capacity(header.keys.len());
     for (i, entry) in header.keys.iter().enumerate() {
-        jobs.push((entry_name(params, entry)?, entry, file.section(i + 1)?));
-    }
-    let mut results: Vec<Result<SeededSwitchingKey, CkksError>> = Vec::new();
-    results.resize_with(jobs.len(), || Err(CkksError::Shape));
-    let work = results.iter_mut().zip(&jobs).collect();
-    parallel::for_each(work, |(result, (_, entry, body))| {
-        *result = read_key(params, entry, body)
-    });
-    let mut keys = SeededEvaluationKeys {
-        key_id: file.key_id,
-        ..SeededEvaluationKeys::default()
-    };
-    for ((name, ..), key) in jobs.iter().zip(results) {
-        let before = match name {
-            KeyName::Relinearization => keys.relinearization.replace(key?),
-            KeyName::Conjugation => keys.conjugation.replace(key?),
-            KeyName::Rotation(steps) => keys.rotations.insert(*steps, key?),
-        };
-        if before.is_some() {
+        let name = entry_name(params, entry)?;
+        if !names.insert(name) {
             return Err(malformed(format!("the {name} occurs twice")));
         }
+        jobs.push((name, entry, file.section(i + 1)?));
     }
-    Ok(keys)
+    let mut results: Vec<Result<(KeyName, T), CkksError>> = Vec::new();
+    results.resize_with(jobs.len(), || Err(CkksError::Shape));
+    let work = results.iter_mut().zip(jobs).collect();
+    parallel::for_each(work, |(result, (name, entry, body))| {
+        *result = read_key(params, entry, body).map(|key| (name, make(name, key)));
+    });
+    Ok((file.key_id, results.into_iter().collect::<Result<_, _>>()?))
 }
 
 fn entry_name(params: &Parameters, entry: &Entry) -> Result<KeyName, CkksError> {
@@ -193,7 +232,6 @@ fn read_key(
 mod tests {
     use super::*;
     use crate::testing::{Rng, Secret, toy_double, toy_single};
-    use cipherloom_ir::container::KeyId;
 
     fn keys(params: &Parameters) -> SeededEvaluationKeys {
         let mut rng = Rng(1);
@@ -224,6 +262,32 @@ mod tests {
             assert!(bytes.len() >= residues && bytes.len() < residues + 1000);
             assert!(keys_to_bytes(&toy_single(7), PlanId::default(), &keys).is_err());
         }
+    }
+
+    #[test]
+    fn keys_expand_while_they_are_read() {
+        let params = toy_single(5);
+        let mut rng = Rng(2);
+        let secret = Secret::new(&params, &mut rng);
+        let seeded = secret.keys(&[1, 3], 2, &mut rng);
+        let bytes = keys_to_bytes(&params, PlanId::default(), &seeded).unwrap();
+        let (read, expanded) = (
+            expanded_keys_from_bytes(&params, PlanId::default(), &bytes).unwrap(),
+            seeded.expand(&params),
+        );
+        let a = secret.encrypt(&[0.5, 0.25], 2, &cipherloom_ir::Scale::pow2(28), &mut rng);
+        let evaluator = crate::Evaluator::new(&params);
+        assert_eq!(
+            evaluator.rotate(&a, 3, &read),
+            evaluator.rotate(&a, 3, &expanded)
+        );
+        assert_eq!(evaluator.square(&a, &read), evaluator.square(&a, &expanded));
+        assert_eq!(
+            evaluator.conjugate(&a, &read),
+            evaluator.conjugate(&a, &expanded)
+        );
+        assert_eq!(read.bytes(), expanded.bytes());
+        assert!(expanded_keys_from_bytes(&params, PlanId([1; 32]), &bytes).is_err());
     }
 
     #[test]

@@ -224,6 +224,17 @@ ifma_fn! {
 }
 
 ifma_fn! {
+    pub(crate) fn butterfly(m: &Modulus, low: &mut [u64], high: &mut [u64], w: Shoup) {
+        let (c, value, quotient) = (lanes(m), splat(w.value), splat(w.quotient));
+        for i in (0..low.len()).step_by(8) {
+            let (a, t) = (load(low, i), correct(shoup_lazy(&c, load(high, i), value, quotient), c.p));
+            store(low, i, add(&c, a, t));
+            store(high, i, sub(&c, a, t));
+        }
+    }
+}
+
+ifma_fn! {
     pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
         let (c, square) = (lanes(m), splat(m.radix_squared));
         let [d0, d1, d2] = out;

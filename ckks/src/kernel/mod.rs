@@ -140,6 +140,12 @@ pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Sho
     dispatch!(x.len(), 8, sub_mul(m, out, x, t, w));
 }
 
+/// `(low, high) = (low + w high, low - w high)`, pointwise.
+pub(crate) fn butterfly(m: &Modulus, low: &mut [u64], high: &mut [u64], w: Shoup) {
+    assert_eq!(low.len(), high.len());
+    dispatch!(low.len(), 8, butterfly(m, low, high, w));
+}
+
 /// `(a_0 b_0, a_0 b_1 + a_1 b_0, a_1 b_1)`, pointwise.
 pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
     let len = out[0].len();

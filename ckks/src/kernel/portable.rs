@@ -41,6 +41,13 @@ pub(crate) fn sub_mul(m: &Modulus, out: &mut [u64], x: &[u64], t: &[u64], w: Sho
     }
 }
 
+pub(crate) fn butterfly(m: &Modulus, low: &mut [u64], high: &mut [u64], w: Shoup) {
+    for (a, b) in low.iter_mut().zip(high) {
+        let t = m.mul_shoup(*b, w);
+        (*a, *b) = (m.add(*a, t), m.sub(*a, t));
+    }
+}
+
 pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u64]; 2]) {
     let [d0, d1, d2] = out;
     for i in 0..d0.len() {

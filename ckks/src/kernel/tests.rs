@@ -102,6 +102,13 @@ fn pointwise_kernels() {
                 on(&|out| sub_mul(&m, out, &x.clone(), &t, m.shoup(w))),
                 expected
             );
+            let pairs = both(|| {
+                let (mut low, mut high) = (x.clone(), y.clone());
+                butterfly(&m, &mut low, &mut high, m.shoup(w));
+                (low, high)
+            });
+            assert_eq!(pairs.0, expect(&|x, y| (x + wide(p, [(y, w)])) % p));
+            assert_eq!(pairs.1, expect(&|x, y| (x + p - wide(p, [(y, w)])) % p));
             let z = residues(&mut rng, p, n);
             let products = both(|| {
                 let mut d = [vec![0; n], vec![0; n], vec![0; n]];
