@@ -34,12 +34,9 @@ impl Origin {
     /// The origin of an operation that stands for both.
     pub fn merge(&self, other: &Origin) -> Origin {
         let mut parts = self.parts();
-        for part in other.parts() {
-            if !parts.contains(&part) {
-                parts.push(part);
-            }
-        }
+        parts.extend(other.parts());
         parts.sort();
+        parts.dedup();
         match <[Origin; 1]>::try_from(parts) {
             Ok([only]) => only,
             Err(parts) => Origin::Merged(parts),

@@ -3,11 +3,11 @@
 use super::clear::{Clear, Elem, MAX_ELEMENTS, MAX_RANK};
 use super::error::Refusal;
 use super::tensor;
-use cipherloom_ir::tensor::{ConstId, Module, Node, Op, infer_shape};
+use cipherloom_ir::tensor::{ConstId, Constant, Module, Node, Op, infer_shape};
 use cipherloom_ir::{NodeId, Origin, Tensor};
 use onnx_protobuf::attribute_proto::AttributeType;
 use onnx_protobuf::{AttributeProto, NodeProto};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,6 +50,14 @@ impl Value {
 /// The result of importing a node: the values of its outputs, in order.
 pub(crate) type Outputs = Result<Vec<Value>, Refusal>;
 
+/// The constants that the module has so far.
+#[derive(Debug, Default)]
+pub(crate) struct Constants {
+    ids: BTreeMap<String, ConstId>,
+    /// Elements of all of them.
+    elements: usize,
+}
+
 /// One node, to be imported.
 pub(crate) struct Call<'a> {
     /// The version of ONNX's operators that the model uses.
@@ -57,6 +65,7 @@ pub(crate) struct Call<'a> {
     pub(crate) node: &'a NodeProto,
     pub(crate) inputs: Vec<Option<Value>>,
     pub(crate) module: &'a mut Module,
+    pub(crate) constants: &'a mut Constants,
     pub(crate) origin: Origin,
     pub(crate) dir: Option<&'a Path>,
     seen: BTreeSet<&'static str>,
@@ -67,7 +76,7 @@ impl<'a> Call<'a> {
         opset: i64,
         node: &'a NodeProto,
         inputs: Vec<Option<Value>>,
-        module: &'a mut Module,
+        (module, constants): (&'a mut Module, &'a mut Constants),
         origin: Origin,
         dir: Option<&'a Path>,
     ) -> Self {
@@ -76,6 +85,7 @@ impl<'a> Call<'a> {
             node,
             inputs,
             module,
+            constants,
             origin,
             dir,
             seen: BTreeSet::new(),
@@ -284,27 +294,38 @@ impl<'a> Call<'a> {
             return Err(Refusal::new(format!("the constant {:?} contains {bad}", clear.name))
                 .help("a weight that is not finite has no encrypted form; check the training and the export"));
         }
-        let named = |name: &str| self.module.constants.iter().position(|c| c.name == name);
         let mut name = clear.name.clone();
-        if let Some(position) = named(&name) {
-            let found = self.module.constants.get(position);
-            if found
-                .is_some_and(|c| Arc::ptr_eq(&c.tensor, &clear.tensor) || c.tensor == clear.tensor)
-            {
-                return Ok(ConstId(position as u32));
+        if let Some(id) = self.constants.ids.get(&name) {
+            let same = |c: &Arc<Tensor>| Arc::ptr_eq(c, &clear.tensor) || *c == clear.tensor;
+            if self.module.tensor(*id).is_some_and(same) {
+                return Ok(*id);
             }
-            // Another form of the same weight: the node's position tells them apart.
-            if let Origin::Onnx { index, .. } = &self.origin {
-                name = format!("{name}.node{index}");
+            // Another form of the same weight: the node's position tells them apart, and a count further ones.
+            let Origin::Onnx { index, .. } = &self.origin else {
+                return Err("a constant belongs to no node".into());
+            };
+            let base = format!("{name}.node{index}");
+            name = base.clone();
+            let mut count = 1;
+            while self.constants.ids.contains_key(&name) {
+                count += 1;
+                name = format!("{base}.{count}");
             }
         }
-        let total: usize = self.module.constants.iter().map(|c| c.tensor.len()).sum();
-        if total + clear.data().len() > MAX_ELEMENTS {
+        self.constants.elements += clear.data().len();
+        if self.constants.elements > MAX_ELEMENTS {
             return Err(
                 format!("the model's constants have more than {MAX_ELEMENTS} elements").into(),
             );
         }
-        Ok(self.module.add_constant(&name, clear.tensor.clone()))
+        // The names are unique, so there is no need for the module to look for one that is free.
+        let id = ConstId(self.module.constants.len() as u32);
+        self.module.constants.push(Constant {
+            name: name.clone(),
+            tensor: clear.tensor.clone(),
+        });
+        self.constants.ids.insert(name, id);
+        Ok(id)
     }
 
     /// Adds a constant of one element.

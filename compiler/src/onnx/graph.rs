@@ -1,7 +1,7 @@
 //! The walk over a model's graph: names, order, liveness, and the collection of all faults.
 
 use super::Options;
-use super::call::{Call, Encrypted, Value};
+use super::call::{Call, Constants, Encrypted, Value};
 use super::clear::MAX_COMPUTED_TOTAL;
 use super::error::{ModelError, ModelFault, NodeFault, Refusal, Subject};
 use super::ports::{Declared, Port, check_output, input_port, is_own_domain, versions};
@@ -22,6 +22,7 @@ struct Importer<'a> {
     dir: Option<&'a Path>,
     opset: i64,
     module: Module,
+    constants: Constants,
     names: Names,
     /// Elements of constants that were computed rather than read.
     computed: usize,
@@ -66,6 +67,7 @@ pub(super) fn import(
         dir,
         opset,
         module,
+        constants: Constants::default(),
         names: Names::new(),
         computed: 0,
         model_faults,
@@ -387,7 +389,14 @@ impl Importer<'_> {
             name: label(node),
             op: node.op_type.clone(),
         };
-        let mut call = Call::new(self.opset, node, inputs, &mut self.module, origin, self.dir);
+        let mut call = Call::new(
+            self.opset,
+            node,
+            inputs,
+            (&mut self.module, &mut self.constants),
+            origin,
+            self.dir,
+        );
         let outputs = (operator.import)(&mut call).and_then(|values| {
             call.finish()?;
             let wanted = node
