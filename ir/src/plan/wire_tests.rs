@@ -1,7 +1,7 @@
 //! Plan files: round trips, forged plans, mutated bytes.
 
 use super::super::test_plans::plan;
-use super::super::{Estimates, Plan};
+use super::super::{Estimates, Plan, module_wire};
 use super::*;
 use crate::security::Security;
 use proptest::prelude::*;
@@ -219,6 +219,24 @@ fn mutate(bytes: &mut Vec<u8>, edits: &[(usize, u8, u8)]) {
                     *byte = *value;
                 }
             }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn clear_networks_read_back(module in crate::tensor::text::tests::any_module()) {
+        let mut writer = Writer::default();
+        let message = module_wire::encode(&module, &mut writer);
+        let [a, b, c] = writer.sections();
+        let file = container::write(Kind::ServerPlan, PlanId::default(), KeyId::default(), &[b"", a, b, c]);
+        let container = Container::read(&file, Kind::ServerPlan).unwrap();
+        let mut reader = Reader::new(&container, file.len()).unwrap();
+        let read = module_wire::decode(message.clone(), &mut reader).unwrap();
+        prop_assert_eq!(module_wire::encode(&read, &mut Writer::default()), message);
+        // Numbers are kept where they have no gap.
+        if module.graph.ids().iter().enumerate().all(|(i, id)| i == id.index()) {
+            prop_assert_eq!(crate::tensor::print(&read), crate::tensor::print(&module));
         }
     }
 }

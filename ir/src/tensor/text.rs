@@ -164,4 +164,4 @@ fn spell_op(module: &Module, op: &Op, operands: &[NodeId]) -> String {
 
 #[cfg(test)]
 #[path = "text_tests.rs"]
-mod tests;
+pub(crate) mod tests;

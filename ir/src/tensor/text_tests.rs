@@ -187,11 +187,18 @@ fn any_op() -> impl Strategy<Value = Op> {
                 })
             }
         ),
-        (dims(), dims(), any::<f32>()).prop_map(|(before, after, v)| Op::Pad {
-            before,
-            after,
-            value: finite(v.into())
-        }),
+        (
+            prop::collection::vec((0_usize..9, 0_usize..9), 0..4),
+            any::<f32>()
+        )
+            .prop_map(|(pads, v)| {
+                let (before, after) = pads.into_iter().unzip();
+                Op::Pad {
+                    before,
+                    after,
+                    value: finite(v.into()),
+                }
+            }),
         Just(Op::Reshape),
         dims().prop_map(|perm| Op::Transpose { perm }),
         Just(Op::Add),
@@ -216,7 +223,7 @@ fn finite(value: f64) -> f64 {
 
 prop_compose! {
     /// A module that is well formed as a graph, whether or not it has a meaning.
-    fn any_module()(
+    pub(crate) fn any_module()(
         name: String,
         source: String,
         values in prop::collection::vec(any::<f64>().prop_map(finite), 3 * 3),
