@@ -114,9 +114,11 @@ pub struct TransformNoise {
 }
 
 impl NoiseModel {
-    /// Rounding a plaintext that repeats with a period: only 2 period coefficients are not zero.
+    /// Rounding a real plaintext that repeats with a period: only 2 period coefficients are not zero. A real vector's
+    /// coefficients are antisymmetric (c_i = -c_(N-i)), and so is their rounding: the error is real as a whole.
+    /// The rule states twice its variance, since users take [`REAL_PART`] of every rule.
     pub fn encode_periodic(&self, log_scale: f64, period: usize) -> f64 {
-        self.encode(log_scale) * 2.0 * period as f64 / self.n
+        self.encode(log_scale) * 2.0 * period as f64 / self.n / REAL_PART
     }
 
     /// A double-hoisted linear transform, without the rescale's rounding: the variance that is added to the result
