@@ -1,4 +1,35 @@
 //! cipherloom: from a neural network in ONNX form to a prediction on encrypted data.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use cipherloom::data::{read_inputs, split};
+//! # let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+//! # let dir = tempfile::tempdir()?;
+//! use cipherloom::{Client, Security, Server};
+//!
+//! # let path = data.join("models/lola.onnx");
+//! let model = cipherloom::Model::from_onnx(path)?;
+//! # let stacked = read_inputs(&std::fs::read(data.join("images/mnist-calib.npz"))?, &model.inputs(), false)?;
+//! # let samples = split(&stacked, &model.inputs()).ok_or("no samples")?;
+//! # let inputs = samples[0].clone();
+//! # let lenet = dir.path().join("lenet");
+//! let compiled = cipherloom::Compiler::new()
+//!     .security(Security::Classical128)
+//!     .calibrate(&samples)
+//!     .compile(&model)?;
+//! compiled.save(&lenet)?;                                    // server.plan and client.plan
+//!
+//! let client = Client::new(compiled.client_plan())?;         // makes the secret key
+//! let server = Server::new(compiled.server_plan(), client.evaluation_key()?)?;
+//! let scores = client.decrypt(&server.run(&client.encrypt(&inputs)?)?)?;
+//! # assert!(lenet.join("server.plan").exists() && lenet.join("client.plan").exists());
+//! # assert_eq!(scores["output"].shape(), [1, 10]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Data is NumPy's ([`data`]); plans, keys and ciphertexts are bytes that each side may store and send. The command
+//! line is written over this library.
 
 pub mod check;
 mod compiler;
