@@ -10,8 +10,7 @@
 
 use cipherloom_ir::tensor::{Module, eval};
 use cipherloom_ir::{Tensor, Tensors};
-use npyz::npz::NpzArchive;
-use npyz::{DType, TypeChar};
+use npyz::{DType, NpyFile, TypeChar};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -41,12 +40,13 @@ pub(crate) fn files(dir: &Path, extension: &str) -> Vec<PathBuf> {
 
 /// The arrays of an `.npz` file, and the number of significant bits of its narrowest floating-point type.
 pub(crate) fn read_npz(path: &Path) -> (BTreeMap<String, Tensor>, u32) {
-    let mut archive = NpzArchive::open(path).unwrap();
-    let names: Vec<String> = archive.array_names().map(str::to_owned).collect();
+    let mut archive = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
     let mut bits = 53;
     let mut arrays = BTreeMap::new();
-    for name in names {
-        let array = archive.by_name(&name).unwrap().unwrap();
+    for index in 0..archive.len() {
+        let entry = archive.by_index(index).unwrap();
+        let name = entry.name().trim_end_matches(".npy").to_owned();
+        let array = NpyFile::new(entry).unwrap();
         let shape: Vec<usize> = array.shape().iter().map(|d| *d as usize).collect();
         assert_eq!(array.header().order(), npyz::Order::C);
         let DType::Plain(kind) = array.dtype() else {
