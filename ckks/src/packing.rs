@@ -25,8 +25,9 @@ pub fn packed_len(params: &Parameters, level: usize, special: bool) -> Option<us
 /// Appends a ring element, limb by limb.
 ///
 /// # Errors
-/// [`CkksError::Shape`] for a ring element of other parameters.
+/// [`CkksError::Shape`] for a ring element of other parameters, [`CkksError::Domain`] for one that is not in the NTT domain.
 pub fn pack_poly(params: &Parameters, poly: &Poly, out: &mut Vec<u8>) -> Result<(), CkksError> {
+    poly.expect(Domain::Ntt)?;
     let special = if poly.has_special() {
         params.p().len()
     } else {
@@ -131,6 +132,19 @@ mod tests {
         // A word that is not below the prime, and padding that is not zero.
         assert!(!unpack_words(&out[1..], 3, 6, &mut words));
         assert!(!unpack_words(&[0b1001_1101, 0b11], 3, 7, &mut words));
+    }
+
+    #[test]
+    fn coefficients_are_not_packed_as_values() {
+        let params = crate::testing::toy_single(5);
+        let poly = Poly::zero(&params, 1, false, Domain::Coefficient);
+        let packed = pack_poly(&params, &poly, &mut vec![]);
+        assert!(matches!(packed, Err(CkksError::Domain { .. })));
+        for count in [31, 33] {
+            let poly = Poly::from_signed(&params, 1, false, &vec![1; count]);
+            assert_eq!(poly, Err(CkksError::Shape));
+        }
+        assert!(Poly::from_signed(&params, 99, false, &[1; 32]).is_err());
     }
 
     proptest! {

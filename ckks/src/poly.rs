@@ -54,14 +54,21 @@ impl Poly {
         }
     }
 
-    /// The ring element with the given coefficients (of 1, X, ..; missing ones are zero, those beyond N are ignored),
-    /// in the coefficient domain, in time that does not depend on their values.
+    /// The ring element with the given N coefficients, of 1, X, ..; in the coefficient domain, in time that does not
+    /// depend on their values.
+    ///
+    /// # Errors
+    /// [`CkksError::Shape`] for another number of coefficients, [`CkksError::Level`] for a level that the parameters do not have.
     pub fn from_signed(
         params: &Parameters,
         level: usize,
         special: bool,
         coefficients: &[i64],
-    ) -> Self {
+    ) -> Result<Self, CkksError> {
+        params.check_level(level)?;
+        if coefficients.len() != params.n() {
+            return Err(CkksError::Shape);
+        }
         let mut poly = Self::zero(params, level, special, Domain::Coefficient);
         for (i, limb) in poly.words.chunks_exact_mut(params.n()).enumerate() {
             let modulus = &params.limb(level, i).modulus;
@@ -69,7 +76,7 @@ impl Poly {
                 .zip(coefficients)
                 .for_each(|(word, c)| *word = modulus.signed_residue(*c));
         }
-        poly
+        Ok(poly)
     }
 
     /// The level.

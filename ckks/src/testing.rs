@@ -158,7 +158,7 @@ impl Secret {
     }
 
     fn ring(&self, level: usize, special: bool, coefficients: &[i64]) -> Poly {
-        let mut s = Poly::from_signed(&self.params, level, special, coefficients);
+        let mut s = Poly::from_signed(&self.params, level, special, coefficients).unwrap();
         s.to_ntt(&self.params);
         s
     }

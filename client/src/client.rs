@@ -98,7 +98,8 @@ impl Client {
     /// A client with a secret key that was made before.
     ///
     /// # Errors
-    /// As for [`Client::new`], and [`ClientError::Container`] for the key of another plan.
+    /// As for [`Client::new`], and [`ClientError::Container`] or [`ClientError::Malformed`] for the key of another plan or
+    /// of other parameters.
     pub fn with_secret_key(plan: ClientPlan, secret: SecretKey) -> Result<Self, ClientError> {
         let params = Parameters::new(&plan.params)?;
         Self::with_parameters(plan, params, secret)
@@ -124,7 +125,7 @@ impl Client {
             let (found, expected) = (secret.plan_id(), plan.plan_id);
             return Err(ContainerError::OtherPlan { found, expected }.into());
         }
-        let element = secret.element(&params, params.max_level(), true);
+        let element = secret.element(&params, params.max_level(), true)?;
         Ok(Self {
             encryptor: Encryptor::new(plan, params)?,
             secret,

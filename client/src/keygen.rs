@@ -23,7 +23,7 @@ pub(crate) fn error(
     rng: &mut SecretRng,
     level: usize,
     special: bool,
-) -> SecretPoly {
+) -> Result<SecretPoly, ClientError> {
     let coefficients = sampler::gaussian(rng, params.n());
     SecretPoly::from_signed(params, level, special, &coefficients)
 }
@@ -38,10 +38,8 @@ pub(crate) fn masked_zero(
     let mut masked = uniform.clone();
     masked.mul_assign(secret, params)?;
     masked.negate(params)?;
-    masked.add_assign(
-        &error(params, rng, uniform.level(), uniform.has_special()),
-        params,
-    )?;
+    let error = error(params, rng, uniform.level(), uniform.has_special())?;
+    masked.add_assign(&error, params)?;
     Ok(masked)
 }
 

@@ -10,8 +10,9 @@ use cipherloom_ckks::packing::{pack_poly, unpack_poly};
 use cipherloom_ckks::set::CiphertextSet;
 use cipherloom_ckks::wire::AnyCiphertext;
 use cipherloom_ckks::xof::{Seed, uniform_limb};
-use cipherloom_ckks::{Ciphertext, Domain, Parameters, Plaintext, Poly};
+use cipherloom_ckks::{Ciphertext, CkksError, Domain, Parameters, Plaintext, Poly};
 use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
+use cipherloom_ir::params::CkksLiteral;
 use cipherloom_ir::plan::ClientPlan;
 use cipherloom_ir::value::Tensors;
 
@@ -25,6 +26,8 @@ const WHAT: &str = "public key";
 pub struct PublicKey {
     plan_id: PlanId,
     key_id: KeyId,
+    /// What `b` was made for.
+    params: CkksLiteral,
     seed: Seed,
     b: Poly,
 }
@@ -51,6 +54,7 @@ impl PublicKey {
         Ok(Self {
             plan_id,
             key_id,
+            params: params.literal().clone(),
             seed,
             b,
         })
@@ -66,6 +70,9 @@ impl PublicKey {
     /// # Errors
     /// [`ClientError::Ckks`] for a key of other parameters.
     pub fn to_bytes(&self, params: &Parameters) -> Result<Vec<u8>, ClientError> {
+        if self.params != *params.literal() {
+            return Err(CkksError::Shape.into());
+        }
         let mut body = Vec::new();
         pack_poly(params, &self.b, &mut body)?;
         Ok(container::write(
@@ -99,6 +106,7 @@ impl PublicKey {
         Ok(Self {
             plan_id,
             key_id: file.key_id,
+            params: params.literal().clone(),
             seed: Seed(seed),
             b,
         })
@@ -117,7 +125,8 @@ impl PublicClient {
     /// A client that can encrypt but not decrypt.
     ///
     /// # Errors
-    /// [`ClientError::Parameters`] or [`ClientError::Plan`] for a plan that is refused, [`ClientError::Container`] for a key of another plan.
+    /// [`ClientError::Parameters`] or [`ClientError::Plan`] for a plan that is refused, [`ClientError::Container`] or
+    /// [`ClientError::Malformed`] for a key of another plan or of other parameters.
     pub fn new(plan: ClientPlan, key: PublicKey) -> Result<Self, ClientError> {
         let params = Parameters::new(&plan.params)?;
         Self::with_parameters(plan, params, key)
@@ -134,6 +143,13 @@ impl PublicClient {
                 expected: plan.plan_id,
             }
             .into());
+        }
+        // A key is made or read for its parameters alone, so that equal ones mean limbs that fit.
+        if key.params != *params.literal() {
+            return Err(ClientError::Malformed {
+                what: WHAT,
+                reason: "its parameters are not those of the plan".into(),
+            });
         }
         let pair = [key.b.clone(), uniform(&params, &key.seed)];
         Ok(Self {
@@ -169,14 +185,14 @@ impl PublicClient {
         let params = self.encryptor.params();
         let level = plaintext.level();
         let ephemeral = sampler::ternary(rng, params.n());
-        let ephemeral = SecretPoly::from_signed(params, level, false, &ephemeral);
+        let ephemeral = SecretPoly::from_signed(params, level, false, &ephemeral)?;
         let mut half = |key: &Poly| -> Result<Poly, ClientError> {
             let mut part = Poly::zero(params, level, false, Domain::Ntt);
             for i in 0..=level {
                 part.limb_mut(i).copy_from_slice(key.limb(i));
             }
             part.mul_assign(&ephemeral, params)?;
-            part.add_assign(&error(params, rng, level, false), params)?;
+            part.add_assign(&*error(params, rng, level, false)?, params)?;
             Ok(part)
         };
         let [b, a] = &self.pair;

@@ -29,8 +29,9 @@ impl SecretKey {
     /// A fresh key for a plan, from the operating system's randomness.
     ///
     /// # Errors
-    /// [`ClientError::Randomness`] where the system gives none.
+    /// [`ClientError::Randomness`] where the system gives none, [`ClientError::Parameters`] for parameters without meaning.
     pub fn generate(plan: &ClientPlan) -> Result<Self, ClientError> {
+        plan.params.check_structure()?;
         let mut rng = SecretRng::from_os()?;
         let mut key_id = KeyId::default();
         os_random(&mut key_id.0)?;
@@ -103,7 +104,21 @@ impl SecretKey {
     }
 
     /// The key as a ring element in the NTT domain.
-    pub(crate) fn element(&self, params: &Parameters, level: usize, special: bool) -> SecretPoly {
+    ///
+    /// # Errors
+    /// [`ClientError::Malformed`] for parameters other than the key's own.
+    pub(crate) fn element(
+        &self,
+        params: &Parameters,
+        level: usize,
+        special: bool,
+    ) -> Result<SecretPoly, ClientError> {
+        if self.params != *params.literal() {
+            return Err(ClientError::Malformed {
+                what: WHAT,
+                reason: "its parameters are not those of the plan".into(),
+            });
+        }
         let wide: Zeroizing<Vec<i64>> =
             Zeroizing::new(self.coefficients.iter().map(|c| i64::from(*c)).collect());
         SecretPoly::from_signed(params, level, special, &wide)
@@ -156,10 +171,10 @@ impl SecretPoly {
         level: usize,
         special: bool,
         coefficients: &[i64],
-    ) -> Self {
-        let mut secret = Self(Poly::from_signed(params, level, special, coefficients));
+    ) -> Result<Self, ClientError> {
+        let mut secret = Self::new(Poly::from_signed(params, level, special, coefficients)?);
         secret.0.to_ntt(params);
-        secret
+        Ok(secret)
     }
 
     /// Takes over a ring element.

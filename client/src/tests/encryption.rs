@@ -145,6 +145,34 @@ fn foreign_ciphertexts_and_keys_are_refused() {
 }
 
 #[test]
+fn keys_of_other_parameters_are_refused() {
+    // The same plan id with other primes, fewer levels, or another ring.
+    let plan = toy_plan();
+    let client = Client::insecure_for_tests(plan.clone()).unwrap();
+    for other in [
+        literal(6, 34.0, 3, 1),
+        literal(6, 35.0, 2, 1),
+        literal(7, 35.0, 3, 1),
+    ] {
+        let other = plan_of(other, &[1, 40]);
+        let params = Parameters::insecure_for_tests(&other.params).unwrap();
+        let secret = SecretKey::from_bytes(&client.secret_key().to_bytes(), &plan).unwrap();
+        let refused = Client::with_parameters(other.clone(), params.clone(), secret).err();
+        assert!(matches!(refused, Some(ClientError::Malformed { .. })));
+        let public = client.public_key().unwrap();
+        assert!(public.to_bytes(&params).is_err());
+        let refused = PublicClient::with_parameters(other, params, public).err();
+        assert!(matches!(refused, Some(ClientError::Malformed { .. })));
+    }
+    let mut huge = plan;
+    huge.params.log_n = 62;
+    assert!(matches!(
+        SecretKey::generate(&huge),
+        Err(ClientError::Parameters(_))
+    ));
+}
+
+#[test]
 fn plans_that_contradict_themselves_are_refused() {
     // A ring below the security table.
     assert!(matches!(
