@@ -1,5 +1,8 @@
 //! The latency of one evaluation of each test network on one and two threads, with plan and keys loaded and expanded.
 
+// A bench whose network does not compile has nothing to measure.
+#![allow(clippy::expect_used)]
+
 use cipherloom::data::{PortSpec, read_inputs, split};
 use cipherloom::{CiphertextSet, Client, Compiler, Model, Range, Server};
 use criterion::{Criterion, criterion_group, criterion_main};

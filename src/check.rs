@@ -264,7 +264,7 @@ fn latency(mut seconds: Vec<f64>) -> Option<Latency> {
     seconds.sort_by(f64::total_cmp);
     let (min, middle) = (*seconds.first()?, seconds.len() / 2);
     let upper = *seconds.get(middle)?;
-    let lower = if seconds.len() % 2 == 0 {
+    let lower = if seconds.len().is_multiple_of(2) {
         *seconds.get(middle - 1)?
     } else {
         upper

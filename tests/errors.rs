@@ -1,5 +1,8 @@
 //! What is refused: with which words, with exit status 1, and with nothing written.
 
+// A test may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{cli, image, network, ok, refused, write_npy};

@@ -1,5 +1,8 @@
 //! A hundred encrypted images per network, and the whole test set simulated, over the folder `../shared` where it is.
 
+// A test may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{NETWORKS, Network, json, write_npy};

@@ -1,5 +1,8 @@
 //! Each network from the ONNX file to decrypted scores: through files and the command line, and by `check`.
 
+// A test may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use cipherloom::data::npz::Arrays;

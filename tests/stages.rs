@@ -1,5 +1,8 @@
 //! The text of each stage of each network, as reviewed; large constants are named by hash.
 
+// A test may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{NETWORKS, cli_words};

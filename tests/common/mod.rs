@@ -1,5 +1,6 @@
 //! What the integration tests share: the networks, their data, and the command line.
-#![allow(dead_code)]
+// Each test binary uses a part of this, and a test may panic.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
