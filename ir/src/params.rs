@@ -12,8 +12,8 @@ pub const SIGMA: f64 = 3.2;
 /// Every prime is below `2^MAX_PRIME_BITS`, so that the AVX-512 IFMA kernels apply.
 pub const MAX_PRIME_BITS: u32 = 50;
 
-/// The special modulus is at least `2^SPECIAL_HEADROOM_BITS` times the largest digit product, up to the
-/// rounding of the bit counts (see [`CkksLiteral::check`]).
+/// The special modulus is at least `2^SPECIAL_HEADROOM_BITS` times the largest digit product, exactly: less would let
+/// the rounding of key switching stand out above its noise.
 pub const SPECIAL_HEADROOM_BITS: u32 = 3;
 
 /// The largest number of primes of a chain, special ones included.
@@ -88,7 +88,7 @@ pub enum ParameterError {
     },
     /// The special modulus is too small for the digits.
     #[error(
-        "the special modulus has {log_p:.3} bits; the largest digit of {log_digit:.3} bits needs {SPECIAL_HEADROOM_BITS} more than its own"
+        "the special modulus has {log_p:.6} bits; it must have {SPECIAL_HEADROOM_BITS} more than the largest digit product, which has {log_digit:.6}"
     )]
     SpecialModulus {
         /// The logarithm of the special modulus.
@@ -174,13 +174,44 @@ impl CkksLiteral {
                 return Err(ParameterError::Repeated { prime });
             }
         }
-        let (log_p, log_digit) = (log2_product(self.p.iter().copied()), self.log_digit());
-        // A prime just below 2^(b+3) still counts as three bits above a digit just above 2^b.
-        if log_p < log_digit + f64::from(SPECIAL_HEADROOM_BITS) - 0.1 {
-            return Err(ParameterError::SpecialModulus { log_p, log_digit });
+        let special = product(self.p.iter().copied());
+        let covers = |digit: &[u64]| {
+            let headroom = std::iter::once(1 << SPECIAL_HEADROOM_BITS);
+            at_least(&special, &product(digit.iter().copied().chain(headroom)))
+        };
+        if !self.q.chunks(self.digit_size).all(covers) {
+            return Err(ParameterError::SpecialModulus {
+                log_p: log2_product(self.p.iter().copied()),
+                log_digit: self.log_digit(),
+            });
         }
         Ok(())
     }
+}
+
+/// An exact product of non-zero factors: words, the lowest first, the highest not zero.
+fn product(factors: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut words = vec![1];
+    for factor in factors {
+        let mut carry = 0;
+        for word in &mut words {
+            let wide = u128::from(*word) * u128::from(factor) + u128::from(carry);
+            *word = wide as u64;
+            carry = (wide >> 64) as u64;
+        }
+        if carry > 0 {
+            words.push(carry);
+        }
+    }
+    words
+}
+
+/// Whether one product of [`product`]'s form is at least another.
+fn at_least(a: &[u64], b: &[u64]) -> bool {
+    a.len()
+        .cmp(&b.len())
+        .then_with(|| a.iter().rev().cmp(b.iter().rev()))
+        .is_ge()
 }
 
 fn mul_mod(a: u64, b: u64, m: u64) -> u64 {
@@ -263,6 +294,20 @@ pub fn ntt_primes_near(log_n: u32, log2_target: f64, count: usize, taken: &[u64]
     found
 }
 
+/// The smallest primes that are 1 modulo `2^(log_n + 1)` and at least `2^log2_low`, without those in `taken`; at most
+/// `count`, fewer where [`MAX_PRIME_BITS`] ends them.
+pub fn ntt_primes_from(log_n: u32, log2_low: f64, count: usize, taken: &[u64]) -> Vec<u64> {
+    let step = 2_u64 << log_n;
+    let low = libm::exp2(log2_low.clamp(1.0, f64::from(MAX_PRIME_BITS))).ceil() as u64;
+    let first = low.saturating_sub(1).div_ceil(step) * step + 1;
+    (0..)
+        .map(|i| first + i * step)
+        .take_while(|candidate| *candidate < 1 << MAX_PRIME_BITS)
+        .filter(|candidate| !taken.contains(candidate) && is_prime(*candidate))
+        .take(count)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +347,45 @@ mod tests {
                 .iter()
                 .all(|p| *p < 1 << 50)
         );
+    }
+
+    #[test]
+    fn primes_from_a_bound_are_the_smallest_above_it() {
+        let found = ntt_primes_from(10, 20.0, 5, &[]);
+        let naive =
+            |n: &u64| n % 2048 == 1 && (2..).take_while(|d| d * d <= *n).all(|d| n % d != 0);
+        let expected: Vec<u64> = (1 << 20..).filter(naive).take(5).collect();
+        assert_eq!(found, expected);
+        assert_eq!(ntt_primes_from(10, 20.0, 4, &found[..1]), expected[1..]);
+        assert!(ntt_primes_from(13, 50.0, 1, &[]).is_empty());
+    }
+
+    /// Cross-multiplied in 128 bits, the rule holds for one special prime of exactly the size that it needs.
+    #[test]
+    fn the_special_modulus_is_exactly_eight_times_a_digit() {
+        let mut literal = literal();
+        let largest = literal.q.iter().copied().max().unwrap_or(0);
+        let below = (1..).map(|i| 8 * largest / 16384 * 16384 + 1 - 16384 * i);
+        let below = below.into_iter().find(|p| is_prime(*p)).unwrap_or(0);
+        let above = ntt_primes_from(13, libm::log2(8.0 * largest as f64), 1, &literal.q);
+        assert!(below < 8 * largest && above[0] > 8 * largest);
+        literal.p = above;
+        assert_eq!(literal.check(), Ok(()));
+        literal.p = vec![below];
+        let refused = literal.check();
+        assert!(
+            matches!(refused, Err(ParameterError::SpecialModulus { .. })),
+            "{refused:?}"
+        );
+    }
+
+    #[test]
+    fn products_are_exact() {
+        let wide = product([u64::MAX, u64::MAX, 3].into_iter());
+        // (2^64 - 1)^2 * 3 = 3 * 2^128 - 6 * 2^64 + 3.
+        assert_eq!(wide, vec![3, u64::MAX - 5, 2]);
+        assert!(at_least(&wide, &wide) && !at_least(&[4], &wide) && at_least(&wide, &[4]));
+        assert!(at_least(&[0, 2], &[u64::MAX, 1]) && !at_least(&[u64::MAX, 1], &[0, 2]));
     }
 
     #[test]

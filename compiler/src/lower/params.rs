@@ -13,7 +13,8 @@ use super::{LowerError, Options};
 use crate::cost::{Limbs, Work};
 use cipherloom_ir::noise::NoiseModel;
 use cipherloom_ir::params::{
-    CkksLiteral, MAX_PRIME_BITS, MAX_PRIMES, SPECIAL_HEADROOM_BITS, ntt_primes_near,
+    CkksLiteral, MAX_PRIME_BITS, MAX_PRIMES, SPECIAL_HEADROOM_BITS, ntt_primes_from,
+    ntt_primes_near,
 };
 use cipherloom_ir::security::{MAX_LOG_N, MIN_LOG_N};
 
@@ -314,7 +315,7 @@ impl Space<'_> {
         Some(point)
     }
 
-    /// The primes nearest to a candidate's sizes.
+    /// The primes nearest to a candidate's sizes, and the smallest special primes that suffice for them.
     fn literal(&self, candidate: &Candidate) -> Option<CkksLiteral> {
         let mut q: Vec<u64> = Vec::new();
         for size in &candidate.primes {
@@ -324,12 +325,9 @@ impl Space<'_> {
             .chunks(self.digit_size)
             .map(|d| d.iter().map(|q| libm::log2(*q as f64)).sum::<f64>());
         let log_p = digits.fold(0.0, f64::max) + f64::from(SPECIAL_HEADROOM_BITS);
-        let p = ntt_primes_near(
-            self.log_n,
-            log_p / self.digit_size as f64,
-            self.digit_size,
-            &q,
-        );
+        // Each is at least the root, so that their product is exactly enough whatever their gaps are.
+        let root = log_p / self.digit_size as f64 + 1e-9;
+        let p = ntt_primes_from(self.log_n, root, self.digit_size, &q);
         (p.len() == self.digit_size).then_some(())?;
         Some(CkksLiteral {
             log_n: self.log_n,
