@@ -169,3 +169,16 @@ fn the_models_give_their_reference_outputs_or_a_clear_refusal() {
         assert!(passed.iter().any(|p| p == wanted), "{wanted}");
     }
 }
+
+#[test]
+fn activations_are_refused_together_with_unsupported_operators() {
+    let Some(shared) = shared() else {
+        return;
+    };
+    let path = shared.join("models/lenet5-maxpool.onnx");
+    let Err(ImportError::Model(error)) = import_file(&path) else {
+        panic!("{} must be refused", path.display());
+    };
+    let refused: Vec<&str> = error.node_faults.iter().map(|f| f.op.as_str()).collect();
+    assert_eq!(refused, ["Relu", "MaxPool", "Relu", "MaxPool", "Relu"]);
+}

@@ -71,12 +71,8 @@ impl TensorPass for Legalise {
     }
 }
 
-fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
-    let node = module.graph.get(id)?;
-    let Op::Activation(activation) = &node.op else {
-        return None;
-    };
-    let last = module.outputs.iter().any(|o| o.node == id);
+/// Why an activation has no encrypted form, and what to do about it; `last` where it yields an output.
+pub(crate) fn refusal_of(activation: &Activation, last: bool) -> (&'static str, &'static str) {
     let (reason, substitute) = match activation {
         Activation::Relu => (
             "max(x, 0) is no polynomial, and approximations are not made yet",
@@ -95,14 +91,24 @@ fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
             false,
         ),
     };
-    let below = module.graph.operands(id);
     let help = match (last, substitute) {
         (true, _) => {
-            "it comes last: stop at the value before it with `--output NAME`, and apply it after decryption".to_owned()
+            "it comes last: stop at the value before it with `--output NAME`, and apply it after decryption"
         }
-        (false, true) => "retrain with a polynomial activation, such as x*x".to_owned(),
-        (false, false) => "stop before it with `--output NAME`, and do the rest after decryption".to_owned(),
+        (false, true) => "retrain with a polynomial activation, such as x*x",
+        (false, false) => "stop before it with `--output NAME`, and do the rest after decryption",
     };
+    (reason, help)
+}
+
+fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
+    let node = module.graph.get(id)?;
+    let Op::Activation(activation) = &node.op else {
+        return None;
+    };
+    let last = module.outputs.iter().any(|o| o.node == id);
+    let (reason, help) = refusal_of(activation, last);
+    let below = module.graph.operands(id);
     Some(IllegalNode {
         node: id,
         origin: node.origin.clone(),
@@ -113,7 +119,7 @@ fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
             .collect(),
         output: node.shape.clone(),
         reason,
-        help,
+        help: help.to_owned(),
     })
 }
 

@@ -6,6 +6,21 @@
 use crate::onnx::call::{Call, Outputs, Value};
 use cipherloom_ir::tensor::{Activation, Op};
 
+/// Why an activation of this name has no encrypted form and what to do about it; `None` for other operators.
+pub(in crate::onnx) fn without_encrypted_form(
+    op_type: &str,
+    last: bool,
+) -> Option<(&'static str, &'static str)> {
+    let activation = match op_type {
+        "Relu" => Activation::Relu,
+        "Sigmoid" => Activation::Sigmoid,
+        "Tanh" => Activation::Tanh,
+        "Softmax" => Activation::Softmax { axis: 0 },
+        _ => return None,
+    };
+    Some(crate::pass::refusal_of(&activation, last))
+}
+
 pub(super) fn relu(call: &mut Call<'_>) -> Outputs {
     import(call, Activation::Relu)
 }

@@ -4,7 +4,7 @@
 //! encrypted operands into operations of the `tensor` stage; where all operands are clear and the result
 //! is needed for shapes or weights, it computes it.
 
-mod activation;
+pub(super) mod activation;
 mod arithmetic;
 mod average_pool;
 mod batch_normalization;
