@@ -19,6 +19,7 @@ use cipherloom_ir::security::log2_product;
 use crt::CentredCrt;
 use fft::SlotTransform;
 use quantize::Coefficients;
+use zeroize::Zeroizing;
 
 /// Encodes and decodes for one set of parameters.
 #[derive(Clone, Debug)]
@@ -105,11 +106,8 @@ impl Encoder {
     /// # Errors
     /// A `count` that is no power of two of at most N/2; a scale outside the range of `f64`; a plaintext of other parameters.
     pub fn decode(&self, plaintext: &Plaintext, count: usize) -> Result<Vec<f64>, CkksError> {
-        Ok(self
-            .decode_complex(plaintext, count)?
-            .into_iter()
-            .map(|slot| slot.re)
-            .collect())
+        let slots = self.all_slots(plaintext, count)?;
+        Ok(slots.iter().take(count).map(|slot| slot.re).collect())
     }
 
     /// The first `count` slots; errors as for [`Encoder::decode`].
@@ -118,6 +116,16 @@ impl Encoder {
         plaintext: &Plaintext,
         count: usize,
     ) -> Result<Vec<Complex64>, CkksError> {
+        Ok(self.all_slots(plaintext, count)?[..count].to_vec())
+    }
+
+    /// All slots, of which the first `count` are asked for. A decrypted plaintext tells about the secret key, so
+    /// everything in between is wiped.
+    fn all_slots(
+        &self,
+        plaintext: &Plaintext,
+        count: usize,
+    ) -> Result<Zeroizing<Vec<Complex64>>, CkksError> {
         self.check_count(count)?;
         let scale = finite_scale(plaintext.scale())?;
         let poly = plaintext.poly();
@@ -125,21 +133,17 @@ impl Encoder {
         if poly.limb(0).len() != self.params.n() {
             return Err(CkksError::Shape);
         }
-        let mut poly = poly.clone();
+        let mut poly = Zeroizing::new(poly.clone());
         poly.to_coefficients(&self.params);
         let limbs: Vec<&[u64]> = (0..=poly.level()).map(|i| poly.limb(i)).collect();
-        let coefficients = self.crt.reconstruct(&limbs)?;
+        let coefficients = Zeroizing::new(self.crt.reconstruct(&limbs)?);
         let (re, im) = coefficients.split_at(self.params.slots());
-        let mut slots: Vec<Complex64> = re
-            .iter()
-            .zip(im)
-            .map(|(re, im)| Complex64 {
-                re: re / scale,
-                im: im / scale,
-            })
-            .collect();
+        let pairs = re.iter().zip(im).map(|(re, im)| Complex64 {
+            re: re / scale,
+            im: im / scale,
+        });
+        let mut slots = Zeroizing::new(pairs.collect::<Vec<_>>());
         self.transform.to_slots(&mut slots);
-        slots.truncate(count);
         Ok(slots)
     }
 

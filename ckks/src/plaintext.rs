@@ -5,6 +5,7 @@ use crate::kernel::{self, Buffer, Words};
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
 use cipherloom_ir::Scale;
+use zeroize::{DefaultIsZeroes, Zeroize};
 
 /// A complex number.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -14,6 +15,8 @@ pub struct Complex64 {
     /// Imaginary part.
     pub im: f64,
 }
+
+impl DefaultIsZeroes for Complex64 {}
 
 /// An encoded slot vector: a ring element in the NTT domain without special limbs, and its exact scale.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +48,13 @@ impl Plaintext {
     /// The exact scale.
     pub fn scale(&self) -> &Scale {
         &self.scale
+    }
+}
+
+impl Zeroize for Plaintext {
+    /// Wipes the ring element; level and scale stay.
+    fn zeroize(&mut self) {
+        self.poly.zeroize();
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::CkksError;
 use crate::kernel::{self, Buffer};
 use crate::parallel;
 use crate::params::Parameters;
+use zeroize::Zeroize;
 
 /// How the words of a limb represent the ring element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +242,13 @@ impl Poly {
         let mut image = Self::unwritten(params, self.level, self.special);
         image.for_each_limb(params, |_, i, words| permutation.apply(words, self.limb(i)));
         Ok(image)
+    }
+}
+
+impl Zeroize for Poly {
+    /// Wipes all words, so that nothing of them is left in a buffer that is used again.
+    fn zeroize(&mut self) {
+        self.words.zeroize();
     }
 }
 

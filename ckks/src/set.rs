@@ -25,6 +25,8 @@ use std::borrow::Cow;
 const WHAT: &str = "ciphertext file";
 /// The most tensors, and the most ciphertexts of a tensor, that a file may name.
 const MAX_COUNT: usize = 1 << 16;
+/// The longest header. Decoding takes up to a hundred times a message's length in memory, and a few names and scales take little.
+const MAX_HEADER: usize = 1 << 20;
 const SEED_BYTES: usize = 32;
 
 /// The ciphertexts of one tensor.
@@ -122,7 +124,7 @@ impl CiphertextSet {
     /// The bytes of a `*.ct` file.
     ///
     /// # Errors
-    /// [`CkksError::Malformed`] where runs differ in number, form, level or scale, and [`CkksError::Shape`] for ciphertexts of
+    /// [`CkksError::Malformed`] where runs differ in number, form, level or scale, or names are too long, and [`CkksError::Shape`] for ciphertexts of
     /// other parameters.
     pub fn to_bytes(&self, params: &Parameters) -> Result<Vec<u8>, CkksError> {
         let runs = self.runs();
@@ -135,7 +137,11 @@ impl CiphertextSet {
                 .map(|port| port.header(runs))
                 .collect::<Result<_, _>>()?,
         };
-        let mut sections = vec![header.encode_to_vec()];
+        let header = header.encode_to_vec();
+        if header.len() > MAX_HEADER {
+            return Err(malformed("the header is too long"));
+        }
+        let mut sections = vec![header];
         for run in 0..runs {
             let mut section = Vec::new();
             for ciphertext in self
@@ -169,7 +175,11 @@ impl CiphertextSet {
     ) -> Result<Self, CkksError> {
         let file = Container::read(bytes, Kind::Ciphertext)?;
         file.expect_plan(plan_id)?;
-        let header = SetHeader::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
+        let header = file.section(0)?;
+        if header.len() > MAX_HEADER {
+            return Err(malformed("the header is too long"));
+        }
+        let header = SetHeader::decode(header).map_err(|e| malformed(e.to_string()))?;
         let runs = file.section_count() - 1;
         if header.runs != runs as u64 {
             return Err(malformed(

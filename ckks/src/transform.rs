@@ -10,7 +10,7 @@ mod tests;
 
 use crate::encoding::Encoder;
 use crate::error::CkksError;
-use crate::kernel::Words;
+use crate::kernel::{MAX_TERMS, Words};
 use crate::parallel;
 use crate::params::Parameters;
 use cipherloom_ir::Scale;
@@ -95,17 +95,23 @@ impl LinearTransform {
                 recipes.push((giant, diagonal));
             }
         }
+        if rows
+            .iter()
+            .flatten()
+            .any(|(_, terms)| terms.len() > MAX_TERMS)
+        {
+            return Err(CkksError::Transform {
+                name: transform.name.clone(),
+                reason: format!("a giant step sums up more than {MAX_TERMS} diagonals"),
+            });
+        }
         let diagonals = encode(params, encoder, transform, &recipes)?;
         Ok(Self {
             name: transform.name.clone(),
             level: transform.level,
             scale: transform.plain_scale.clone(),
             log_run: (params.slots() / transform.period).trailing_zeros(),
-            folds: transform
-                .folds
-                .iter()
-                .map(|f| f % params.slots() as u32)
-                .collect(),
+            folds: transform.folds.clone(),
             babies,
             rows,
             diagonals,
@@ -187,6 +193,13 @@ fn validate(params: &Parameters, transform: &Transform) -> Result<(), CkksError>
     }
     if !baby_step.is_power_of_two() || *baby_step > 1 << 30 {
         return fault(format!("baby step {baby_step} is not a power of two"));
+    }
+    if let Some(fold) = transform
+        .folds
+        .iter()
+        .find(|fold| **fold == 0 || **fold as usize >= params.slots())
+    {
+        return fault(format!("a fold by {fold}, outside 1 .. {}", params.slots()));
     }
     if blocks.is_empty() {
         return fault("no blocks".into());

@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 
 /// What error messages call the file.
 const WHAT: &str = "evaluation key";
+/// An entry of the header is not longer: two bytes around it, 12 for purpose and steps, 6 for the level, 34 for the seed.
+const MAX_ENTRY: usize = 64;
 
 /// A ciphertext in either form.
 #[derive(Clone, Debug, PartialEq)]
@@ -172,7 +174,11 @@ fn read_keys<T: Send>(
 ) -> Result<(KeyId, Vec<(KeyName, T)>), CkksError> {
     let file = Container::read(bytes, Kind::EvaluationKey)?;
     file.expect_plan(plan)?;
-    let header = Header::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
+    let header = file.section(0)?;
+    if header.len() > MAX_ENTRY * file.section_count() {
+        return Err(malformed("the header is too long for the file's keys"));
+    }
+    let header = Header::decode(header).map_err(|e| malformed(e.to_string()))?;
     if header.keys.len() + 1 != file.section_count() {
         return Err(malformed(
             "the number of keys is not the number of sections",
@@ -325,6 +331,8 @@ mod tests {
         assert!(read(&|h, _| h.keys[1].level = 2).is_err());
         assert!(read(&|h, _| h.keys[1].level = u32::MAX).is_err());
         assert!(read(&|h, _| h.keys[1].seed.truncate(31)).is_err());
+        let long = read(&|h, _| h.keys.resize(100_000, Entry::default()));
+        assert!(long.unwrap_err().to_string().contains("too long"));
         assert!(read(&|_, b| b[0].truncate(9)).is_err());
         assert!(read(&|_, b| b[0].push(0)).is_err());
         assert!(read(&|_, b| b[0].iter_mut().for_each(|b| *b = 0xFF)).is_err());

@@ -15,6 +15,7 @@ use cipherloom_ckks::{Ciphertext, Parameters, Plaintext, SeededEvaluationKeys};
 use cipherloom_ir::container::{ContainerError, KeyId};
 use cipherloom_ir::plan::{ClientPlan, PlanPort};
 use cipherloom_ir::value::{Tensor, Tensors};
+use zeroize::Zeroizing;
 
 /// What encryption needs of a plan, with either key.
 pub(crate) struct Encryptor {
@@ -54,11 +55,12 @@ impl Encryptor {
         let mut ports = Vec::with_capacity(self.plan.inputs.len());
         for (port, runs) in checked.runs() {
             let mut encrypted = Vec::new();
-            for run in runs? {
-                let ciphertexts = run
-                    .iter()
-                    .map(|slots| encrypt(&self.encoder.encode(slots, port.level, &port.scale)?))
-                    .collect::<Result<_, _>>()?;
+            for run in runs {
+                let encrypt_slots = |slots: &Vec<f64>| {
+                    let plaintext = self.encoder.encode(slots, port.level, &port.scale)?;
+                    encrypt(&Zeroizing::new(plaintext))
+                };
+                let ciphertexts = run?.iter().map(encrypt_slots).collect::<Result<_, _>>()?;
                 encrypted.push(ciphertexts);
             }
             ports.push(PortCiphertexts {
@@ -269,7 +271,7 @@ impl Client {
                 let (found, expected) = (run.len(), port.layout.ciphertexts);
                 return Err(misfit(format!("{found} ciphertexts instead of {expected}")));
             }
-            let mut slots = Vec::with_capacity(run.len());
+            let mut slots = Zeroizing::new(Vec::with_capacity(run.len()));
             for ciphertext in run {
                 if ciphertext.level() != port.level || *ciphertext.scale() != port.scale {
                     return Err(misfit("a ciphertext has another level or scale".into()));
@@ -287,13 +289,18 @@ impl Client {
         stack(port, samples, values)
     }
 
-    /// `c0 + c1 s`.
-    pub(crate) fn decrypt_one(&self, ciphertext: &Ciphertext) -> Result<Plaintext, ClientError> {
+    /// `c0 + c1 s`, wiped when dropped: together with the ciphertext it gives the secret key away.
+    pub(crate) fn decrypt_one(
+        &self,
+        ciphertext: &Ciphertext,
+    ) -> Result<Zeroizing<Plaintext>, ClientError> {
         let params = self.params();
         let secret = self.element.restricted(params, ciphertext.level(), false);
+        // A ciphertext's halves are alike, so that nothing below is refused once the secret has gone in.
         let mut message = ciphertext.c1().clone();
         message.mul_assign(&secret, params)?;
         message.add_assign(ciphertext.c0(), params)?;
-        Ok(Plaintext::new(message, ciphertext.scale().clone())?)
+        let plaintext = Plaintext::new(message, ciphertext.scale().clone())?;
+        Ok(Zeroizing::new(plaintext))
     }
 }

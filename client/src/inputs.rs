@@ -4,8 +4,8 @@ use crate::ClientError;
 use cipherloom_ir::plan::PlanPort;
 use cipherloom_ir::value::{Tensor, Tensors, element_count};
 
-/// For each run, for each ciphertext, its slot vector.
-type Runs = Vec<Vec<Vec<f64>>>;
+/// For each ciphertext of a run, its slot vector.
+type Run = Vec<Vec<f64>>;
 
 /// How many samples one run takes: the leading dimension of a batched port, else one.
 pub(crate) fn samples_per_run(port: &PlanPort) -> usize {
@@ -64,9 +64,11 @@ impl<'a> CheckedInputs<'a> {
         })
     }
 
-    /// For each port, for each run, the slot vectors of its ciphertexts. A last run that is not full is padded with
-    /// the accepted value nearest to zero.
-    pub(crate) fn runs(&self) -> impl Iterator<Item = (&'a PlanPort, Result<Runs, ClientError>)> {
+    /// For each port, for each run, the slot vectors of its ciphertexts, packed one run at a time. A last run that is
+    /// not full is padded with the accepted value nearest to zero.
+    pub(crate) fn runs(
+        &self,
+    ) -> impl Iterator<Item = (&'a PlanPort, impl Iterator<Item = Result<Run, ClientError>>)> {
         self.ports
             .iter()
             .map(|(port, tensor)| (*port, slots_of_runs(port, tensor)))
@@ -146,24 +148,24 @@ fn index_of(shape: &[usize], mut flat: usize) -> Vec<usize> {
     index
 }
 
-fn slots_of_runs(port: &PlanPort, tensor: &Tensor) -> Result<Runs, ClientError> {
-    let misfit = || {
+fn slots_of_runs<'a>(
+    port: &'a PlanPort,
+    tensor: &'a Tensor,
+) -> impl Iterator<Item = Result<Run, ClientError>> + 'a {
+    let misfit = move || {
         ClientError::Plan(format!(
             "the layout of input \"{}\" does not fit its shape",
             port.name
         ))
     };
-    let elements = element_count(&port.shape)
-        .filter(|count| *count > 0)
-        .ok_or_else(misfit)?;
+    // A plan is verified, so that there is no port without elements.
+    let elements = element_count(&port.shape).unwrap_or(0).max(1);
     let filler = 0.0_f64.max(port.range.lo).min(port.range.hi);
-    let runs = tensor.data().chunks(elements);
-    runs.map(|run| {
+    tensor.data().chunks(elements).map(move |run| {
         let mut run = run.to_vec();
         run.resize(elements, filler);
         port.layout.pack(&run).ok_or_else(misfit)
     })
-    .collect()
 }
 
 /// Stacks the values of an output's runs; the padding of the last run is cut off.
@@ -224,11 +226,11 @@ mod tests {
         port: PlanPort,
         shape: &[usize],
         data: Vec<f64>,
-    ) -> Result<(usize, Runs), ClientError> {
+    ) -> Result<(usize, Vec<Run>), ClientError> {
         let inputs = Tensors::from([("x".to_owned(), Tensor::new(shape.to_vec(), data).unwrap())]);
         let ports = [port];
         let checked = CheckedInputs::new(&ports, &inputs)?;
-        let slots = checked.runs().next().unwrap().1?;
+        let slots = checked.runs().next().unwrap().1.collect::<Result<_, _>>()?;
         Ok((checked.samples, slots))
     }
 

@@ -11,7 +11,7 @@ use cipherloom_ir::security::Security;
 use prost::Message;
 use std::fmt;
 use std::ops::Deref;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 /// What error messages call the file.
 const WHAT: &str = "secret key";
@@ -162,7 +162,7 @@ impl Header {
 }
 
 /// A ring element that depends on secrets; its words are wiped when it is dropped.
-pub(crate) struct SecretPoly(Poly);
+pub(crate) struct SecretPoly(Zeroizing<Poly>);
 
 impl SecretPoly {
     /// A ring element in the NTT domain with the given coefficients.
@@ -179,7 +179,7 @@ impl SecretPoly {
 
     /// Takes over a ring element.
     pub(crate) fn new(poly: Poly) -> Self {
-        Self(poly)
+        Self(Zeroizing::new(poly))
     }
 
     /// The element, to change it.
@@ -189,7 +189,7 @@ impl SecretPoly {
 
     /// The same element modulo fewer primes: at a level that is not higher, with or without the special limbs it has.
     pub(crate) fn restricted(&self, params: &Parameters, level: usize, special: bool) -> Self {
-        let mut out = Self(Poly::zero(params, level, special, self.0.domain()));
+        let mut out = Self::new(Poly::zero(params, level, special, self.0.domain()));
         for i in 0..out.0.limbs() {
             let source = if i <= level {
                 i
@@ -207,14 +207,6 @@ impl Deref for SecretPoly {
 
     fn deref(&self) -> &Poly {
         &self.0
-    }
-}
-
-impl Drop for SecretPoly {
-    fn drop(&mut self) {
-        for i in 0..self.0.limbs() {
-            self.0.limb_mut(i).zeroize();
-        }
     }
 }
 

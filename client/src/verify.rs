@@ -5,6 +5,13 @@ use cipherloom_ir::plan::{ClientPlan, KeyRequest, PlanPort};
 use cipherloom_ir::value::{Range, element_count};
 use std::collections::BTreeSet;
 
+/// A port has at most so many slots per element, beyond those of [`MIN_CIPHERTEXTS`] ciphertexts.
+const MAX_SLOTS_PER_ELEMENT: usize = 64;
+/// So many ciphertexts a port may have however few elements it has.
+const MIN_CIPHERTEXTS: usize = 64;
+/// A port has at most so many slots: 2 GiB of numbers for each run.
+const MAX_SLOTS: usize = 1 << 28;
+
 /// Refuses a plan whose ports or keys contradict its parameters. The parameters themselves are checked when they are frozen.
 pub(crate) fn verify(plan: &ClientPlan) -> Result<(), ClientError> {
     for (what, ports) in [("input", &plan.inputs), ("output", &plan.outputs)] {
@@ -52,9 +59,11 @@ fn check_port(plan: &ClientPlan, port: &PlanPort) -> Result<(), String> {
     }
     let slots = layout.period.checked_mul(layout.ciphertexts);
     let slots = slots.ok_or("the layout has too many slots")?;
-    // Every ciphertext costs memory, so none may be idle: an element lies in at least one slot of each on average.
-    if layout.ciphertexts > layout.len() {
-        return Err("the layout has more ciphertexts than elements".into());
+    // Every slot costs memory, which has to be in proportion to what the plan itself says of each element.
+    let sparse = layout.len().saturating_mul(MAX_SLOTS_PER_ELEMENT);
+    let most = sparse.max(MIN_CIPHERTEXTS * params.slots()).min(MAX_SLOTS);
+    if layout.ciphertexts > layout.len() || slots > most {
+        return Err("the layout has too many slots for its elements".into());
     }
     let distinct: BTreeSet<u32> = layout.positions.iter().copied().collect();
     if distinct.len() != layout.len() || distinct.last().is_none_or(|last| *last as usize >= slots)
@@ -95,4 +104,31 @@ fn check_keys(plan: &ClientPlan, keys: &KeyRequest) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::{literal, plan_of};
+
+    #[test]
+    fn a_layout_has_slots_in_proportion_to_its_elements() {
+        // 2^14 slots; so many elements, spread over so many ciphertexts.
+        let verify_spread = |elements: usize, ciphertexts: usize| {
+            let mut plan = plan_of(literal(15, 40.0, 2, 1), &[1, elements]);
+            plan.inputs[0].layout.period = 1 << 14;
+            plan.inputs[0].layout.ciphertexts = ciphertexts;
+            verify(&plan)
+        };
+        assert!(verify_spread(1, 1).is_ok());
+        assert!(verify_spread(64, 64).is_ok());
+        assert!(verify_spread(1 << 16, 256).is_ok());
+        for (elements, ciphertexts) in [(1, 2), (65, 65), (1 << 16, 257), (1 << 20, 1 << 20)] {
+            let refused = verify_spread(elements, ciphertexts);
+            assert!(
+                matches!(refused, Err(ClientError::Plan(_))),
+                "{ciphertexts}"
+            );
+        }
+    }
 }

@@ -28,7 +28,6 @@ pub const ALIGNMENT: usize = 64;
 const MAGIC: &[u8; 8] = b"CIPHLOOM";
 const HEADER: usize = 72;
 const TRAILER: usize = 32;
-const MAX_SECTIONS: usize = 1 << 16;
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -206,7 +205,8 @@ impl<'a> Container<'a> {
         let body_end = bytes
             .len()
             .checked_sub(TRAILER)
-            .filter(|end| count <= MAX_SECTIONS && HEADER + 16 * count <= *end)
+            // The table lies within the file, so that memory for its entries is in proportion to the file.
+            .filter(|end| count <= (*end).saturating_sub(HEADER) / 16)
             .ok_or(ContainerError::Malformed("the section table does not fit"))?;
         let (body, trailer) = bytes.split_at(body_end);
         if blake3::hash(body).as_bytes() != trailer {
@@ -295,7 +295,7 @@ fn section_span(
     (start % ALIGNMENT == 0 && start >= previous_end && end <= body_end).then_some(start..end)
 }
 
-/// Writes a container.
+/// Writes a container of any number of sections (below 2^32, as 64 GiB of slices hold no more).
 pub fn write(kind: Kind, plan_id: PlanId, key_id: KeyId, sections: &[&[u8]]) -> Vec<u8> {
     let mut offset = HEADER + 16 * sections.len();
     let mut table = Vec::with_capacity(16 * sections.len());
@@ -363,5 +363,27 @@ mod tests {
             Container::read(&file, Kind::SecretKey),
             Err(ContainerError::Kind { .. })
         ));
+    }
+
+    #[test]
+    fn many_sections_come_back_and_a_table_beyond_the_file_is_refused() {
+        let sections: Vec<[u8; 4]> = (0..70_000_u32).map(u32::to_le_bytes).collect();
+        let slices: Vec<&[u8]> = sections.iter().map(|s| &s[..]).collect();
+        let mut file = write(
+            Kind::Ciphertext,
+            PlanId::default(),
+            KeyId::default(),
+            &slices,
+        );
+        let read = Container::read(&file, Kind::Ciphertext).unwrap();
+        assert_eq!(read.section_count(), 70_000);
+        assert!((0..70_000).all(|i| read.section(i) == Ok(slices[i])));
+        for count in [u32::MAX, file.len() as u32 / 16] {
+            file[12..16].copy_from_slice(&count.to_le_bytes());
+            assert!(matches!(
+                Container::read(&file, Kind::Ciphertext),
+                Err(ContainerError::Malformed(_))
+            ));
+        }
     }
 }

@@ -373,3 +373,32 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn nothing_of_a_decoded_plaintext_is_left_in_buffers() {
+    use crate::kernel::Buffer;
+    use zeroize::Zeroize;
+    // Large enough that the thread keeps its buffers, so that the next one is the one dropped last.
+    let params = params(12, 40.0, 2);
+    let encoder = Encoder::new(&params);
+    let mut plaintext = encoder
+        .encode(&[0.7; 64], params.max_level(), &Scale::pow2(30))
+        .unwrap();
+    let words = params.q().len() * params.n();
+    drop(Buffer::zeroed(words));
+    encoder.decode(&plaintext, 64).unwrap();
+    assert!(Buffer::unspecified(words).iter().all(|word| *word == 0));
+    // Without the wipe it would be found there.
+    drop(Zeroizing::new(plaintext.clone()));
+    assert!(Buffer::unspecified(words).iter().all(|word| *word == 0));
+    drop(plaintext.clone());
+    assert!(Buffer::unspecified(words).iter().any(|word| *word != 0));
+    plaintext.zeroize();
+    assert!(
+        (0..plaintext.poly().limbs()).all(|i| plaintext
+            .poly()
+            .limb(i)
+            .iter()
+            .all(|word| *word == 0))
+    );
+}

@@ -14,7 +14,7 @@ mod tests;
 mod words;
 
 pub(crate) use buffer::Buffer;
-pub(crate) use modulus::{Modulus, Shoup};
+pub(crate) use modulus::{MAX_TERMS, Modulus, Shoup};
 pub(crate) use words::{Row, Word, Words};
 
 use crate::automorphism::{Automorphism, IDENTITY_PATTERN, Pattern};
@@ -155,7 +155,8 @@ pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u6
 
 /// `out = sum_j rows_j * factors_j`, the factors in Montgomery form; rows may hold any words below 2^50.
 pub(crate) fn convert(m: &Modulus, out: &mut [u64], rows: &[&[u64]], factors: &[u64]) {
-    assert!(rows.len() <= factors.len() && rows.iter().all(|row| row.len() == out.len()));
+    assert!(rows.len() <= factors.len() && rows.len() <= MAX_TERMS);
+    assert!(rows.iter().all(|row| row.len() == out.len()));
     dispatch!(out.len(), 16, convert(m, out, rows, factors));
 }
 
@@ -196,6 +197,8 @@ fn inner_product_with<W: Word>(
     work: &InnerProduct<'_>,
     key: &[W],
 ) {
+    // Up to one extra product joins each sum.
+    assert!(work.digits.len() < MAX_TERMS);
     assert!(key.len() >= 2 * work.digits.len() * out0.len());
     dispatch!(out0.len(), 8, inner_product(m, out0, out1, work, key));
 }
@@ -209,6 +212,7 @@ pub(crate) fn mac_broadcast<W: Word>(
 ) {
     let end = work.offset + out0.len();
     assert!(out0.len() == out1.len() && work.offset.is_multiple_of(16));
+    assert!(work.terms.len() <= MAX_TERMS);
     for (words, x0, x1) in work.terms {
         assert!(
             end <= x0.len() && end <= x1.len() && end.div_ceil(1 << work.log_run) <= words.len()

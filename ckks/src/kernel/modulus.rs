@@ -8,6 +8,10 @@ pub(crate) const RADIX_BITS: u32 = 52;
 /// The low bits of a word that the radix covers.
 pub(crate) const MASK: u64 = (1 << RADIX_BITS) - 1;
 
+/// At most so many products of residues may be summed up in a `u128` for [`Modulus::reduce_sum`]: beyond, the sum over
+/// 2^52 might leave 64 bits.
+pub(crate) const MAX_TERMS: usize = 1 << 16;
+
 /// A factor with its Shoup quotient: `quotient = floor(value * 2^52 / p)`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shoup {
@@ -28,7 +32,8 @@ pub(crate) struct Modulus {
     pub(crate) one: u64,
     /// `2^104 mod p`, the factor that brings a plain number into Montgomery form.
     pub(crate) radix_squared: u64,
-    /// So many products of residues may be summed as (high, low) halves before the high half leaves 52 bits.
+    /// So many products of residues may be summed as (high, low) halves before the high half leaves 52 bits or the low
+    /// one 64.
     pub(crate) max_terms: usize,
 }
 
@@ -43,8 +48,8 @@ impl Modulus {
         }
         let one = (1_u64 << RADIX_BITS) % p;
         let radix_squared = (u128::from(one) * u128::from(one) % u128::from(p)) as u64;
-        // Each product adds at most (p^2 >> 52) to the high half and carries at most one out of the low half, whose
-        // 64 bits hold 4096 terms. What a fold of the sum leaves behind is below 2p.
+        // Each product adds at most (p^2 >> 52) to the high half and less than 2^52 to the low half, whose 64 bits hold
+        // 4096 of them; a carry out of the low half's 52 bits adds one per product. What a fold leaves behind is below 2p.
         let high = ((u128::from(p) * u128::from(p)) >> RADIX_BITS) as u64 + 1;
         let max_terms = (((MASK - 2 * p) / high).min(4000)) as usize;
         Self {
@@ -81,7 +86,7 @@ impl Modulus {
         self.correct((v >> RADIX_BITS) as u64 + self.p - high)
     }
 
-    /// `v * 2^-52 mod p` for any sum of at most 4096 products of residues.
+    /// `v * 2^-52 mod p` for any sum of at most [`MAX_TERMS`] products of residues: below 2^116, as primes are below 2^50.
     pub(crate) fn reduce_sum(&self, v: u128) -> u64 {
         let q = (v as u64).wrapping_mul(self.inverse) & MASK;
         let low = ((u128::from(q) * u128::from(self.p)) >> RADIX_BITS) as u64;
@@ -196,6 +201,16 @@ mod tests {
             if a != 0 {
                 prop_assert_eq!(m.mul(m.invert(a), a), 1);
             }
+        }
+    }
+
+    #[test]
+    fn the_largest_sum_is_reduced() {
+        for p in PRIMES {
+            let m = Modulus::new(p);
+            let sum = u128::from(p - 1) * u128::from(p - 1) * MAX_TERMS as u128;
+            let reduced = m.mul(m.reduce_sum(sum), (1 << RADIX_BITS) % p);
+            assert_eq!(u128::from(reduced), sum % u128::from(p));
         }
     }
 

@@ -102,6 +102,37 @@ fn what_does_not_fit_is_refused() {
     assert!(empty.to_bytes(&params).is_err());
 }
 
+#[test]
+fn a_set_may_hold_more_runs_than_16_bits_count() {
+    let params = params();
+    let mut many = set(&params);
+    many.ports.truncate(1);
+    let run = many.ports[0].runs[0][..1].to_vec();
+    many.ports[0].runs = vec![run; 66_000];
+    many.samples = 66_000;
+    let bytes = many.to_bytes(&params).unwrap();
+    let back = CiphertextSet::from_bytes(&params, many.plan_id, &bytes).unwrap();
+    assert!(back == many);
+}
+
+#[test]
+fn long_headers_are_neither_written_nor_decoded() {
+    let params = params();
+    let mut long = set(&params);
+    long.ports[0].name = "x".repeat(MAX_HEADER);
+    assert!(long.to_bytes(&params).is_err());
+    // Empty messages of two bytes each, which would take sixty times as much memory.
+    let header = [0x1A, 0].repeat(MAX_HEADER / 2 + 1);
+    let file = container::write(
+        Kind::Ciphertext,
+        long.plan_id,
+        long.key_id,
+        &[&header, b"run"],
+    );
+    let refused = CiphertextSet::from_bytes(&params, long.plan_id, &file).unwrap_err();
+    assert!(refused.to_string().contains("too long"), "{refused}");
+}
+
 /// Files whose checksum fits, made by hand.
 #[test]
 fn lying_headers_are_refused() {

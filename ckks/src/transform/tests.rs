@@ -274,11 +274,18 @@ fn contradictions_are_refused() {
     refused(|t| t.baby_step = 0);
     refused(|t| t.baby_step = 3);
     refused(|t| t.blocks.clear());
+    refused(|t| t.folds = vec![0]);
+    refused(|t| t.folds = vec![16]);
     refused(|t| t.blocks[0].row = 1);
     refused(|t| t.blocks[0].col = u32::MAX);
     refused(|t| t.blocks[0].diagonals[0].rotation = 8);
     refused(|t| t.blocks[0].diagonals[0].values.push(0.0));
     refused(|t| t.blocks[0].diagonals[0].values[0] = f64::INFINITY);
+    let mut many = good.clone();
+    many.blocks[0].diagonals =
+        vec![good.blocks[0].diagonals[0].clone(); crate::kernel::MAX_TERMS + 1];
+    let refusal = LinearTransform::new(&params, &encoder, &many).unwrap_err();
+    assert!(refusal.to_string().contains("sums up more than"));
 
     let evaluator = Evaluator::new(&params);
     let secret = Secret::new(&params, &mut rng);
