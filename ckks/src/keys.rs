@@ -241,6 +241,16 @@ pub struct EvaluationKeys {
 }
 
 impl EvaluationKeys {
+    /// The highest level that a key serves, if it is there.
+    pub fn level(&self, name: KeyName) -> Option<usize> {
+        let key = match name {
+            KeyName::Relinearization => self.relinearization.as_ref(),
+            KeyName::Rotation(steps) => self.rotations.get(&steps),
+            KeyName::Conjugation => self.conjugation.as_ref(),
+        };
+        key.map(SwitchingKey::level)
+    }
+
     /// The bytes that the keys take in memory.
     pub fn bytes(&self) -> usize {
         let single = [&self.relinearization, &self.conjugation];

@@ -12,6 +12,7 @@ use crate::parallel;
 use crate::params::Parameters;
 use crate::xof::Seed;
 use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
+use cipherloom_ir::plan::KeyRequest;
 use prost::Message;
 use std::collections::BTreeSet;
 
@@ -125,7 +126,7 @@ pub fn keys_from_bytes(
     plan: PlanId,
     bytes: &[u8],
 ) -> Result<SeededEvaluationKeys, CkksError> {
-    let (key_id, found) = read_keys(params, plan, bytes, |_, key| key)?;
+    let (key_id, found) = read_keys(params, plan, bytes, |_, _| Ok(true), |_, key| key)?;
     let mut keys = SeededEvaluationKeys {
         key_id,
         ..SeededEvaluationKeys::default()
@@ -140,17 +141,27 @@ pub fn keys_from_bytes(
     Ok(keys)
 }
 
-/// Reads an evaluation key file and expands it key by key, so that the seeded form never lies in memory as a whole;
-/// on all threads of the current pool.
+/// Reads the requested keys of an evaluation key file and expands them one by one, so that the seeded form never lies in
+/// memory as a whole; on all threads of the current pool. Keys that are not requested are skipped. One that is
+/// requested but missing, or made for lower levels alone, is left for the caller to notice.
 ///
 /// # Errors
-/// As [`keys_from_bytes`].
+/// As [`keys_from_bytes`], and [`CkksError::Malformed`] for a requested key of a higher level than the request's, since it
+/// would take more memory than the request tells.
 pub fn expanded_keys_from_bytes(
     params: &Parameters,
     plan: PlanId,
     bytes: &[u8],
+    request: &KeyRequest,
 ) -> Result<EvaluationKeys, CkksError> {
-    let (key_id, found) = read_keys(params, plan, bytes, |name, key| key.expand(params, name))?;
+    let wanted = |name, level| match requested(request, name) {
+        Some(most) if level > most => Err(malformed(format!(
+            "the {name} is made for level {level}, {most} is asked for"
+        ))),
+        asked => Ok(asked.is_some()),
+    };
+    let expand = |name, key: SeededSwitchingKey| key.expand(params, name);
+    let (key_id, found) = read_keys(params, plan, bytes, wanted, expand)?;
     let mut keys = EvaluationKeys {
         key_id,
         ..EvaluationKeys::default()
@@ -165,11 +176,25 @@ pub fn expanded_keys_from_bytes(
     Ok(keys)
 }
 
-/// Reads all keys of a file, each passed through `make` at once; no name occurs twice.
+/// The level for which a key is asked for, if it is.
+fn requested(request: &KeyRequest, name: KeyName) -> Option<u32> {
+    match name {
+        KeyName::Relinearization => request.relinearization,
+        KeyName::Conjugation => request.conjugation,
+        KeyName::Rotation(steps) => {
+            let spec = request.rotations.iter().find(|spec| spec.steps == steps);
+            spec.map(|spec| spec.level)
+        }
+    }
+}
+
+/// Reads the keys of a file that are `wanted` by name and level, each passed through `make` at once; no name occurs
+/// twice.
 fn read_keys<T: Send>(
     params: &Parameters,
     plan: PlanId,
     bytes: &[u8],
+    wanted: impl Fn(KeyName, u32) -> Result<bool, CkksError>,
     make: impl Fn(KeyName, SeededSwitchingKey) -> T + Send + Sync,
 ) -> Result<(KeyId, Vec<(KeyName, T)>), CkksError> {
     let file = Container::read(bytes, Kind::EvaluationKey)?;
@@ -191,7 +216,9 @@ fn read_keys<T: Send>(
         if !names.insert(name) {
             return Err(malformed(format!("the {name} occurs twice")));
         }
-        jobs.push((name, entry, file.section(i + 1)?));
+        if wanted(name, entry.level)? {
+            jobs.push((name, entry, file.section(i + 1)?));
+        }
     }
     let mut results: Vec<Result<(KeyName, T), CkksError>> = Vec::new();
     results.resize_with(jobs.len(), || Err(CkksError::Shape));
@@ -238,6 +265,7 @@ fn read_key(
 mod tests {
     use super::*;
     use crate::testing::{Rng, Secret, toy_double, toy_single};
+    use cipherloom_ir::plan::RotationKeySpec;
 
     fn keys(params: &Parameters) -> SeededEvaluationKeys {
         let mut rng = Rng(1);
@@ -277,10 +305,18 @@ mod tests {
         let secret = Secret::new(&params, &mut rng);
         let seeded = secret.keys(&[1, 3], 2, &mut rng);
         let bytes = keys_to_bytes(&params, PlanId::default(), &seeded).unwrap();
-        let (read, expanded) = (
-            expanded_keys_from_bytes(&params, PlanId::default(), &bytes).unwrap(),
-            seeded.expand(&params),
-        );
+        let mut request = KeyRequest {
+            relinearization: Some(2),
+            rotations: vec![
+                RotationKeySpec { steps: 1, level: 2 },
+                RotationKeySpec { steps: 3, level: 2 },
+            ],
+            conjugation: Some(2),
+        };
+        let read_for = |request: &KeyRequest| {
+            expanded_keys_from_bytes(&params, PlanId::default(), &bytes, request)
+        };
+        let (read, expanded) = (read_for(&request).unwrap(), seeded.expand(&params));
         let a = secret.encrypt(&[0.5, 0.25], 2, &cipherloom_ir::Scale::pow2(28), &mut rng);
         let evaluator = crate::Evaluator::new(&params);
         assert_eq!(
@@ -293,7 +329,23 @@ mod tests {
             evaluator.conjugate(&a, &expanded)
         );
         assert_eq!(read.bytes(), expanded.bytes());
-        assert!(expanded_keys_from_bytes(&params, PlanId([1; 32]), &bytes).is_err());
+        assert!(expanded_keys_from_bytes(&params, PlanId([1; 32]), &bytes, &request).is_err());
+
+        // Nothing but what is asked for is kept, and no key beyond the level that is asked for.
+        request.conjugation = None;
+        request.rotations.remove(0);
+        let fewer = read_for(&request).unwrap();
+        assert_eq!(fewer.rotations.keys().collect::<Vec<_>>(), [&3]);
+        assert!(fewer.conjugation.is_none());
+        assert_eq!(fewer.level(KeyName::Rotation(3)), Some(2));
+        assert_eq!(fewer.level(KeyName::Rotation(1)), None);
+        request.rotations[0].level = 1;
+        let refused = read_for(&request).unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("made for level 2, 1 is asked for")
+        );
     }
 
     #[test]
