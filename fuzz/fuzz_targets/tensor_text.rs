@@ -5,7 +5,9 @@ use cipherloom_ir::tensor::{parse, print, verify};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
     let Ok(module) = parse(text, &[]) else { return };
     let _ = verify(&module);
     let printed = print(&module);

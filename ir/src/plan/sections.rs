@@ -13,6 +13,9 @@ use crate::layout::Layout;
 const BASE_BUDGET: u64 = 1 << 30;
 /// And for each byte of the file.
 const BUDGET_PER_BYTE: u64 = 64;
+/// What an element of a dense layout counts for: the file holds nothing of it, while every check and packing makes a list
+/// of all positions again.
+const DENSE_ELEMENT: u64 = 64;
 
 /// Collects arrays.
 #[derive(Default)]
@@ -197,7 +200,7 @@ impl<'a> Reader<'a> {
     pub(super) fn layout(&mut self, layout: Option<WireLayout>) -> Result<Layout, PlanError> {
         let layout = layout.ok_or_else(|| bad("a layout is missing"))?;
         let positions = if layout.dense {
-            let count = self.spend(layout.count, 4)?;
+            let count = self.spend(layout.count, DENSE_ELEMENT)?;
             (0..u32::try_from(count).map_err(|_| bad("a layout is too long"))?).collect()
         } else {
             self.indices(layout.index_offset, layout.count)?

@@ -186,6 +186,14 @@ fn contradictions_are_refused() {
     ] {
         assert!(matches!(error, PlanError::Malformed(_)), "{error}");
     }
+    // A few bytes that ask for a gigabyte of positions (found by fuzzing).
+    let vast = forged(|m| {
+        let port = &mut m.outputs[0];
+        port.shape = vec![1 << 28];
+        let layout = port.layout.as_mut().unwrap();
+        (layout.shape, layout.count, layout.dense) = (vec![1 << 28], 1 << 28, true);
+    });
+    assert!(matches!(vast, PlanError::Malformed(_)), "{vast}");
     assert!(matches!(
         forged(|m| m.steps[0].level = 2),
         PlanError::Faulty(_)
