@@ -195,6 +195,31 @@ fn foreign_files() {
     assert!(error.contains("do not fit the plan's outputs"), "{error}");
 }
 
+/// A secret key is never replaced, and no two keys go into one file.
+#[test]
+fn key_targets() {
+    let dir = workplace();
+    let before = fs::read(dir.path().join("s.key")).unwrap();
+    let words = "keygen m/client.plan --secret-key s.key --eval-key new.key";
+    let error = refused(dir.path(), words);
+    assert!(error.contains("a secret key is never replaced"), "{error}");
+    assert_eq!(fs::read(dir.path().join("s.key")).unwrap(), before);
+    for words in [
+        "keygen m/client.plan --secret-key a --eval-key ./a",
+        "keygen m/client.plan --secret-key a --eval-key b --public-key m/../b",
+    ] {
+        let error = refused(dir.path(), words);
+        assert!(
+            error.contains("cannot go into one file"),
+            "{words}: {error}"
+        );
+    }
+    // Where the evaluation key cannot be written, no secret key is left behind.
+    let words = "keygen m/client.plan --secret-key a --eval-key missing/b";
+    assert_eq!(cli(dir.path(), words).status.code(), Some(2));
+    assert!(!dir.path().join("a").exists());
+}
+
 /// A plan made by hand whose parameters are below its security target has a valid checksum, and is refused.
 #[test]
 fn weakened_plans() {

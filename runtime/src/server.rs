@@ -6,7 +6,9 @@ use crate::executor::Executor;
 use crate::memory;
 use cipherloom_ckks::set::{CiphertextSet, PortCiphertexts};
 use cipherloom_ckks::wire::{self, AnyCiphertext};
-use cipherloom_ckks::{Ciphertext, Evaluator, KeyName, KeyStore, Parameters, SeededEvaluationKeys};
+use cipherloom_ckks::{
+    Ciphertext, EvaluationKeys, Evaluator, KeyName, KeyStore, Parameters, SeededEvaluationKeys,
+};
 use cipherloom_ir::container::{KeyId, PlanId};
 use cipherloom_ir::plan::{self, ClientPlan, KeyRequest, Plan, PlanPort};
 use std::sync::Arc;
@@ -78,37 +80,47 @@ pub struct Server {
 }
 
 impl Server {
-    /// Checks plan and keys, and expands the constants and keys on all threads of the current pool.
+    /// Checks plan and keys, and expands the constants and keys on all threads of the current pool. Keys that the plan
+    /// does not ask for are dropped.
     ///
     /// # Errors
     /// Parameters below the plan's security target, a malformed plan, a missing key, or too little memory.
-    pub fn new(plan: ServerPlan, keys: SeededEvaluationKeys) -> Result<Self, ServerError> {
-        let params = Parameters::new(&plan.plan().params)?;
-        let needed = memory::predicted(plan.plan());
-        if let Some(available) = memory::available().filter(|available| needed > *available) {
-            return Err(ServerError::Memory { needed, available });
-        }
+    pub fn new(plan: ServerPlan, mut keys: SeededEvaluationKeys) -> Result<Self, ServerError> {
+        let params = check_plan(&plan)?;
+        let request = &plan.plan().keys;
+        keys.relinearization
+            .take_if(|_| request.relinearization.is_none());
+        keys.conjugation.take_if(|_| request.conjugation.is_none());
+        keys.rotations
+            .retain(|steps, _| request.rotations.iter().any(|spec| spec.steps == *steps));
+        let keys = keys.expand(&params);
+        Self::with_keys(plan, &params, keys)
+    }
+
+    fn with_keys(
+        plan: ServerPlan,
+        params: &Parameters,
+        keys: EvaluationKeys,
+    ) -> Result<Self, ServerError> {
         check_keys(&plan.plan().keys, &keys)?;
-        let constants = Constants::new(plan.plan(), &params)?;
-        let key_id = keys.key_id;
-        let keys = Box::new(keys.expand(&params));
         Ok(Self {
+            constants: Constants::new(plan.plan(), params)?,
             plan,
-            evaluator: Evaluator::new(&params),
-            constants,
-            keys,
-            key_id,
+            evaluator: Evaluator::new(params),
+            key_id: keys.key_id,
+            keys: Box::new(keys),
         })
     }
 
-    /// [`Self::new`] with the bytes of `eval.key`.
+    /// [`Self::new`] with the bytes of `eval.key`, whose keys are expanded one by one while they are read.
     ///
     /// # Errors
-    /// As [`Self::new`], and a key file that is damaged or belongs to another plan.
+    /// As [`Self::new`], and a key file that is damaged, belongs to another plan, or holds a key for more levels than the
+    /// plan asks for.
     pub fn with_key_bytes(plan: ServerPlan, keys: &[u8]) -> Result<Self, ServerError> {
-        let params = Parameters::new(&plan.plan().params)?;
-        let keys = wire::keys_from_bytes(&params, plan.id(), keys)?;
-        Self::new(plan, keys)
+        let params = check_plan(&plan)?;
+        let keys = wire::expanded_keys_from_bytes(&params, plan.id(), keys, &plan.plan().keys)?;
+        Self::with_keys(plan, &params, keys)
     }
 
     /// The plan.
@@ -287,29 +299,33 @@ fn refuse(name: &str, reason: String) -> ServerError {
     }
 }
 
+/// The plan's parameters, frozen, where there is memory enough to execute it.
+fn check_plan(plan: &ServerPlan) -> Result<Parameters, ServerError> {
+    let params = Parameters::new(&plan.plan().params)?;
+    let needed = memory::predicted(plan.plan());
+    if let Some(available) = memory::available().filter(|available| needed > *available) {
+        return Err(ServerError::Memory { needed, available });
+    }
+    Ok(params)
+}
+
 /// Every key that the plan asks for must be there, up to the level at which it is used.
-fn check_keys(request: &KeyRequest, keys: &SeededEvaluationKeys) -> Result<(), ServerError> {
-    let check = |name: KeyName, level: u32, found: Option<usize>| match found {
-        Some(found) if found >= level as usize => Ok(()),
-        _ => Err(ServerError::MissingKey { name, level }),
-    };
-    if let Some(level) = request.relinearization {
-        check(
-            KeyName::Relinearization,
-            level,
-            keys.relinearization.as_ref().map(|k| k.level()),
-        )?;
-    }
-    if let Some(level) = request.conjugation {
-        check(
-            KeyName::Conjugation,
-            level,
-            keys.conjugation.as_ref().map(|k| k.level()),
-        )?;
-    }
-    for rotation in &request.rotations {
-        let found = keys.rotations.get(&rotation.steps).map(|k| k.level());
-        check(KeyName::Rotation(rotation.steps), rotation.level, found)?;
+fn check_keys(request: &KeyRequest, keys: &EvaluationKeys) -> Result<(), ServerError> {
+    let rotations = request
+        .rotations
+        .iter()
+        .map(|spec| (KeyName::Rotation(spec.steps), spec.level));
+    let single = [
+        (KeyName::Relinearization, request.relinearization),
+        (KeyName::Conjugation, request.conjugation),
+    ];
+    let single = single
+        .into_iter()
+        .filter_map(|(name, level)| Some((name, level?)));
+    for (name, level) in single.chain(rotations) {
+        if keys.level(name).is_none_or(|found| found < level as usize) {
+            return Err(ServerError::MissingKey { name, level });
+        }
     }
     Ok(())
 }

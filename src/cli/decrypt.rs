@@ -22,7 +22,8 @@ pub(crate) struct Args {
     /// Where to write the outputs
     #[arg(short, value_name = "OUT.npz")]
     output: PathBuf,
-    /// Round to so many bits, below which lies the noise, so that results may be handed on
+    /// Round to so many bits of the output's range, in steps well above the noise, so that a few results may be handed
+    /// on; a mitigation, not a proof: see SECURITY.md
     #[arg(long, value_name = "BITS")]
     share: Option<u32>,
 }

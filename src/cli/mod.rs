@@ -14,7 +14,7 @@ mod ui;
 
 use cipherloom::data::{self, PortSpec};
 use cipherloom::metrics::Excursion;
-use cipherloom::{Client, ClientPlan, Error, SecretKey, ServerPlan, Tensors, files};
+use cipherloom::{Client, ClientError, ClientPlan, Error, SecretKey, ServerPlan, Tensors, files};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::path::Path;
@@ -140,8 +140,10 @@ fn read_server_plan(path: &Path) -> Result<ServerPlan, Error> {
 
 /// A client with the secret key of a file.
 fn read_client(plan: ClientPlan, path: &Path) -> Result<Client, Error> {
-    let about_key = |e: cipherloom::ClientError| Error::from(e).at(path);
-    let secret = SecretKey::from_bytes(&files::read(path)?, &plan).map_err(about_key)?;
+    let secret = SecretKey::load(path, &plan).map_err(|e| match e {
+        ClientError::File { path, source } => Error::Read { path, source },
+        other => Error::from(other).at(path),
+    })?;
     Ok(Client::with_secret_key(plan, secret)?)
 }
 
