@@ -27,7 +27,9 @@ impl Plan {
                     }
                 }
                 StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => {
-                    let level = step.level as u32 + u32::from(*rescale);
+                    // A step may state any level, as far as is known here.
+                    let level = u32::try_from(step.level).unwrap_or(u32::MAX);
+                    let level = level.saturating_add(u32::from(*rescale));
                     relinearization = Some(relinearization.unwrap_or(0).max(level));
                 }
                 _ => {}

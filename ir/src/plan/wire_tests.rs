@@ -186,6 +186,11 @@ fn contradictions_are_refused() {
     ] {
         assert!(matches!(error, PlanError::Malformed(_)), "{error}");
     }
+    // A level without a successor (found by fuzzing).
+    assert!(matches!(
+        forged(|m| m.steps[1].level = u32::MAX),
+        PlanError::Faulty(_)
+    ));
     // A few bytes that ask for a gigabyte of positions (found by fuzzing).
     let vast = forged(|m| {
         let port = &mut m.outputs[0];
