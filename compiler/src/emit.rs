@@ -4,13 +4,15 @@
 //! its last use. The rotation keys are exactly those of the transforms' baby, giant and fold rotations, each up to
 //! the highest level at which it is used.
 
-use crate::cost::{Limbs, TransformCounts, Work};
-use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, Matrix, MatrixId, Port, VectorId};
+mod blocks;
+mod estimates;
+mod memory;
+
+use blocks::blocks;
+use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, MatrixId, Port, VectorId};
 use cipherloom_ir::layout::Layout;
-use cipherloom_ir::params::CkksLiteral;
 use cipherloom_ir::plan::{
-    Block, Diagonal, Estimates, KeyRequest, Plan, PlanPort, Register, SlotVector, Step, StepOp,
-    Transform,
+    Estimates, KeyRequest, Plan, PlanPort, Register, SlotVector, Step, StepOp, Transform,
 };
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::{NodeId, Scale};
@@ -67,7 +69,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
     let mut plan = emitter.plan;
     free(&mut plan);
     plan.keys = plan.required_keys();
-    plan.estimates = estimates(&plan);
+    plan.estimates = estimates::estimates(&plan);
     Ok(plan)
 }
 
@@ -360,52 +362,6 @@ fn fault(node: NodeId, message: &str) -> EmitError {
     }
 }
 
-/// The diagonals of a matrix between two layouts (see `lower::packing` for the rule).
-fn blocks(matrix: &Matrix, from: &Layout, to: &Layout) -> Option<Vec<Block>> {
-    let (modulus, period) = (from.period.min(to.period), from.period.max(to.period));
-    let mut found: BTreeMap<(u32, u32), BTreeMap<u32, Vec<f64>>> = BTreeMap::new();
-    for r in 0..matrix.rows {
-        let row = *to.positions.get(r)? as usize;
-        let (row_block, row_slot) = (row / to.period, row % to.period);
-        for (c, value) in matrix.row(r) {
-            let col = *from.positions.get(c)? as usize;
-            let (col_block, col_slot) = (col / from.period, col % from.period);
-            let d = col_slot.wrapping_sub(row_slot) & (modulus - 1);
-            let slot = if from.period >= to.period {
-                col_slot.wrapping_sub(d) & (period - 1)
-            } else {
-                row_slot
-            };
-            let block = found
-                .entry((row_block as u32, col_block as u32))
-                .or_default();
-            let diagonal = block.entry(d as u32).or_insert_with(|| vec![0.0; period]);
-            *diagonal.get_mut(slot)? += value;
-        }
-    }
-    // Operands and results without any weight still belong to the transform: a diagonal of zeros.
-    let zeros = || BTreeMap::from([(0, vec![0.0; period])]);
-    for row in 0..to.ciphertexts as u32 {
-        if !found.keys().any(|(r, _)| *r == row) {
-            found.insert((row, 0), zeros());
-        }
-    }
-    for col in 0..from.ciphertexts as u32 {
-        if !found.keys().any(|(_, c)| *c == col) {
-            found.insert((0, col), zeros());
-        }
-    }
-    let block = |((row, col), diagonals): ((u32, u32), BTreeMap<u32, Vec<f64>>)| Block {
-        row,
-        col,
-        diagonals: diagonals
-            .into_iter()
-            .map(|(rotation, values)| Diagonal { rotation, values })
-            .collect(),
-    };
-    Some(found.into_iter().map(block).collect())
-}
-
 /// Notes after each step the registers that nothing reads any more.
 fn free(plan: &mut Plan) {
     let mut needed: BTreeSet<Register> = plan
@@ -421,129 +377,5 @@ fn free(plan: &mut Plan) {
             .chain(step.op.results())
             .collect();
         step.free = touched.into_iter().filter(|r| needed.insert(*r)).collect();
-    }
-}
-
-/// Bytes of one switching key up to `level`: on disk (one half, bit-packed) and in memory (both halves, 64-bit words).
-fn key_bytes(params: &CkksLiteral, level: u32) -> (u64, u64) {
-    let n = params.n() as u64;
-    let chain = (level as usize + 1).min(params.q.len());
-    let digits = chain.div_ceil(params.digit_size.max(1)) as u64;
-    let primes = params.q.iter().take(chain).chain(&params.p);
-    let bits: u64 = primes
-        .clone()
-        .map(|p| u64::from(64 - p.leading_zeros()))
-        .sum();
-    (
-        digits * bits * n / 8 + 64,
-        digits * 2 * 8 * n * primes.count() as u64,
-    )
-}
-
-fn estimates(plan: &Plan) -> Estimates {
-    let params = &plan.params;
-    let mut work = Work::default();
-    let limbs = |level: usize| Limbs {
-        q: level as u64 + 1,
-        p: params.p.len() as u64,
-        digit_size: params.digit_size as u64,
-    };
-    let words = |level: usize| 2 * 8 * params.n() as u64 * (level as u64 + 1);
-    let mut constants = 0;
-    let (mut live, mut peak) = (0_u64, 0_u64);
-    let mut sizes: BTreeMap<Register, u64> = BTreeMap::new();
-    for port in &plan.inputs {
-        for register in &port.registers {
-            sizes.insert(*register, words(port.level));
-            live += words(port.level);
-        }
-    }
-    for step in &plan.steps {
-        let mut scratch = 0;
-        match &step.op {
-            StepOp::LinearTransform {
-                transform,
-                src,
-                dst,
-                ..
-            } => {
-                let Some(transform) = plan.transforms.get(*transform as usize) else {
-                    continue;
-                };
-                let diagonals: usize = transform.blocks.iter().map(|b| b.diagonals.len()).sum();
-                let babies = transform.baby_rotations().len() as u64;
-                work += limbs(transform.level).transform(TransformCounts {
-                    cols: src.len() as u64,
-                    rows: dst.len() as u64,
-                    diagonals: diagonals as u64,
-                    babies,
-                    giants: transform.giant_rotations().len() as u64,
-                    folds: transform.folds.len() as u64,
-                });
-                let special = params.p.len() as u64;
-                let per_limb = 8 * 2 * transform.period as u64;
-                constants += diagonals as u64 * per_limb * (transform.level as u64 + 1 + special);
-                let wide = 2 * 8 * params.n() as u64 * (transform.level as u64 + 1 + special);
-                scratch = wide * (babies + 4) * src.len() as u64;
-            }
-            StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => {
-                work += limbs(step.level + usize::from(*rescale)).multiply();
-                scratch = 4 * words(step.level + 1);
-            }
-            StepOp::MulScalar { rescale, .. } | StepOp::MulVector { rescale, .. } => {
-                let level = step.level + usize::from(*rescale);
-                work += Work {
-                    ntts: 0,
-                    macs: 2 * (level as u64 + 1),
-                };
-                if *rescale {
-                    work += limbs(level).rescale();
-                }
-            }
-            StepOp::Rescale { .. } => work += limbs(step.level + 1).rescale(),
-            StepOp::Add { .. } | StepOp::Sub { .. } | StepOp::AddVector { .. } => {
-                work += Work {
-                    ntts: 0,
-                    macs: 2 * (step.level as u64 + 1),
-                };
-            }
-            StepOp::DropLevel { .. } => {}
-        }
-        for register in step.op.results() {
-            sizes.insert(register, words(step.level));
-            live += words(step.level);
-        }
-        peak = peak.max(live + scratch);
-        for register in &step.free {
-            live = live.saturating_sub(sizes.remove(register).unwrap_or(0));
-        }
-    }
-    let levels = plan
-        .keys
-        .rotations
-        .iter()
-        .map(|k| k.level)
-        .chain(plan.keys.relinearization);
-    let (mut disk, mut memory) = (0, 0);
-    for level in levels.chain(plan.keys.conjugation) {
-        let (d, m) = key_bytes(params, level);
-        disk += d;
-        memory += m;
-    }
-    // Recipes are kept in clear too, and the process itself takes some.
-    let recipes: usize = plan
-        .transforms
-        .iter()
-        .flat_map(|t| &t.blocks)
-        .flat_map(|b| &b.diagonals)
-        .map(|d| d.values.len())
-        .sum();
-    const PROCESS_BYTES: u64 = 16 << 20;
-    Estimates {
-        ntts: work.ntts,
-        limb_macs: work.macs,
-        latency_s: work.seconds(params.log_n),
-        eval_key_bytes: disk,
-        run_bytes: PROCESS_BYTES + memory + constants + peak + 8 * recipes as u64,
     }
 }

@@ -5,11 +5,15 @@
 //! that the rules of [`crate::noise`] give for this step alone; the sum over steps is the predicted error. The noise
 //! comes from the simulator's own generator, so a seed gives the same figures on every machine.
 
-use super::{Plan, PlanPort, Register, StepOp, Transform};
-use crate::noise::{NoiseModel, REAL_PART, TransformNoise};
+mod state;
+mod transform;
+
+use super::{Plan, PlanPort, Register, StepOp};
+use crate::noise::{NoiseModel, REAL_PART};
 use crate::value::{Tensor, Tensors};
-use std::ops::Range as Span;
+use state::{Noise, State};
 use thiserror::Error;
+use transform::{Prepared, prepare};
 
 /// Why a plan cannot be simulated on the given inputs.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -41,16 +45,6 @@ pub struct Simulator<'p> {
     transforms: Vec<Prepared>,
     /// The logarithm of each register's scale and its level.
     known: Vec<Option<(f64, usize)>>,
-}
-
-/// What a transform needs besides its diagonals.
-#[derive(Debug)]
-struct Prepared {
-    /// For each block and diagonal, the span outside of which it is zero.
-    spans: Vec<Vec<Span<usize>>>,
-    hoisted: bool,
-    giants: usize,
-    diagonals: usize,
 }
 
 impl<'p> Simulator<'p> {
@@ -252,116 +246,6 @@ impl<'p> Simulator<'p> {
         }
         Ok(())
     }
-
-    /// The results of a transform and the variance of each result's own error, complex slots.
-    fn transform(
-        &self,
-        index: u32,
-        src: &[Register],
-        rows: usize,
-        state: &mut State,
-    ) -> Result<Vec<(Vec<f64>, f64)>, SimulateError> {
-        let missing = || malformed("a transform is missing");
-        let transform = self
-            .plan
-            .transforms
-            .get(index as usize)
-            .ok_or_else(missing)?;
-        let prepared = self.transforms.get(index as usize).ok_or_else(missing)?;
-        let period = transform.period;
-        let (log_scale, level) =
-            self.facts(*src.first().ok_or_else(|| malformed("no operand"))?)?;
-        let folds = transform.folds.len() as u32;
-        let mut facts = TransformNoise {
-            level,
-            log_scale,
-            log_plain_scale: transform.plain_scale.log2(),
-            period,
-            diagonals: prepared.diagonals as f64 / rows.max(1) as f64,
-            hoisted: prepared.hoisted,
-            giants: prepared.giants as f64,
-            folds,
-            mean_square: 0.0,
-        };
-        let mut squares = 0.0;
-        let mut operands = Vec::with_capacity(src.len());
-        for register in src {
-            let mut operand = cycled(state.get(*register)?, period);
-            squares += mean_square(&operand);
-            let (_, hoisted) = self.model.transform(&facts);
-            state.add_noise(&mut operand, REAL_PART * hoisted);
-            // Twice the vector, so that every rotation is one contiguous window.
-            operand.extend_from_within(..);
-            operands.push(operand);
-        }
-        facts.mean_square = squares / src.len() as f64;
-        let (inner, _) = self.model.transform(&facts);
-        let mut sums = vec![vec![0.0; period]; rows];
-        for (block, spans) in transform.blocks.iter().zip(&prepared.spans) {
-            let missing = || malformed("a block lies outside its transform");
-            let operand = operands.get(block.col as usize).ok_or_else(missing)?;
-            let sum = sums.get_mut(block.row as usize).ok_or_else(missing)?;
-            for (diagonal, span) in block.diagonals.iter().zip(spans) {
-                let rotation = diagonal.rotation as usize;
-                let window = &operand[span.start + rotation..span.end + rotation];
-                let values = &diagonal.values[span.clone()];
-                for ((s, v), x) in sum[span.clone()].iter_mut().zip(values).zip(window) {
-                    *s += v * x;
-                }
-            }
-        }
-        for sum in &mut sums {
-            for fold in &transform.folds {
-                let fold = *fold as usize;
-                *sum = (0..period)
-                    .map(|p| sum[p] + sum[(p + fold) % period])
-                    .collect();
-            }
-            // Folding by half, a quarter, .. leaves a vector of the last fold's period.
-            let halves = transform.folds.iter().enumerate();
-            let halving = halves
-                .clone()
-                .all(|(i, f)| *f as usize == period >> (i + 1));
-            if let (true, Some(last)) = (halving, transform.folds.last()) {
-                sum.truncate((*last as usize).max(1));
-            }
-        }
-        Ok(sums.into_iter().map(|sum| (sum, inner)).collect())
-    }
-}
-
-fn prepare(transform: &Transform) -> Result<Prepared, SimulateError> {
-    let bad = || malformed("a diagonal does not fit its transform's period");
-    let period = transform.period;
-    if period == 0 || transform.folds.iter().any(|f| *f as usize >= period.max(2)) {
-        return Err(bad());
-    }
-    let mut spans = Vec::new();
-    let mut diagonals = 0;
-    for block in &transform.blocks {
-        let mut found = Vec::new();
-        for diagonal in &block.diagonals {
-            if diagonal.values.len() != period || diagonal.rotation as usize >= period {
-                return Err(bad());
-            }
-            let start = diagonal.values.iter().position(|v| *v != 0.0).unwrap_or(0);
-            let end = diagonal
-                .values
-                .iter()
-                .rposition(|v| *v != 0.0)
-                .map_or(0, |p| p + 1);
-            found.push(start..end.max(start));
-            diagonals += 1;
-        }
-        spans.push(found);
-    }
-    let hoisted = !transform.baby_rotations().is_empty();
-    Ok(Prepared {
-        spans,
-        hoisted,
-        giants: transform.giant_rotations().len(),
-        diagonals,
-    })
 }
 
 fn malformed(message: &str) -> SimulateError {
@@ -386,105 +270,4 @@ fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
 
 fn mean_square(values: &[f64]) -> f64 {
     values.iter().map(|v| v * v).sum::<f64>() / values.len().max(1) as f64
-}
-
-struct State {
-    registers: Vec<Option<Vec<f64>>>,
-    noise: Option<Noise>,
-}
-
-impl State {
-    fn get(&self, register: Register) -> Result<&[f64], SimulateError> {
-        let found = self
-            .registers
-            .get(register.0 as usize)
-            .and_then(|r| r.as_deref());
-        found
-            .filter(|v| !v.is_empty())
-            .ok_or_else(|| malformed("a register is read that holds nothing"))
-    }
-
-    fn set(&mut self, register: Register, values: Vec<f64>) -> Result<(), SimulateError> {
-        let slot = self.registers.get_mut(register.0 as usize);
-        *slot.ok_or_else(|| malformed("a register is out of range"))? = Some(values);
-        Ok(())
-    }
-
-    /// Stores a result with noise; `variance` is that of the complex slot.
-    fn finish(
-        &mut self,
-        register: Register,
-        mut values: Vec<f64>,
-        variance: f64,
-    ) -> Result<(), SimulateError> {
-        self.add_noise(&mut values, REAL_PART * variance);
-        self.set(register, values)
-    }
-
-    fn add_noise(&mut self, values: &mut [f64], variance: f64) {
-        if let Some(noise) = &mut self.noise
-            && variance > 0.0
-        {
-            let deviation = libm::sqrt(variance);
-            values
-                .iter_mut()
-                .for_each(|v| *v += deviation * noise.normal());
-        }
-    }
-}
-
-/// Normal values from SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014) by
-/// the Box-Muller transform.
-struct Noise {
-    state: u64,
-    spare: Option<f64>,
-}
-
-impl Noise {
-    fn new(seed: u64) -> Self {
-        Self {
-            state: seed,
-            spare: None,
-        }
-    }
-
-    fn word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn normal(&mut self) -> f64 {
-        if let Some(spare) = self.spare.take() {
-            return spare;
-        }
-        // The first uniform value lies in (0, 1], so that its logarithm is finite.
-        let unit = libm::exp2(-53.0);
-        let u = ((self.word() >> 11) as f64 + 1.0) * unit;
-        let angle = 2.0 * std::f64::consts::PI * (self.word() >> 11) as f64 * unit;
-        let radius = libm::sqrt(-2.0 * libm::log(u));
-        let (sin, cos) = libm::sincos(angle);
-        self.spare = Some(radius * sin);
-        radius * cos
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn noise_has_the_moments_of_a_normal_distribution() {
-        let mut noise = Noise::new(1);
-        let n = 200_000;
-        let values: Vec<f64> = (0..n).map(|_| noise.normal()).collect();
-        let moment = |k: i32| values.iter().map(|v| v.powi(k)).sum::<f64>() / f64::from(n);
-        assert!(moment(1).abs() < 0.01, "{}", moment(1));
-        assert!((moment(2) - 1.0).abs() < 0.02, "{}", moment(2));
-        assert!((moment(4) - 3.0).abs() < 0.1, "{}", moment(4));
-        let mut again = Noise::new(1);
-        assert!(values.iter().take(100).all(|v| *v == again.normal()));
-    }
 }

@@ -1,0 +1,181 @@
+//! The bytes of a plan's keys, and those that a run holds at its peak.
+//!
+//! A run has two moments that may take the most: when the keys are expanded, while their file is still there, and
+//! the most demanding step. Residues are 32-bit words modulo primes below 2^32 where they are kept (keys, diagonals)
+//! and 64-bit words where they are worked on (ciphertexts, scratch).
+
+use cipherloom_ir::params::CkksLiteral;
+use cipherloom_ir::plan::{Plan, Register, StepOp, Transform};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The program itself with its stacks and small allocations.
+const PROCESS_BYTES: u64 = 14 << 20;
+/// Bytes per word of a limb that the tables of its transform take.
+const TABLE_BYTES: u64 = 64;
+/// Buffers that threads use at once are counted for this many.
+const THREADS: u64 = 4;
+
+/// What all keys of a plan take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct KeyBytes {
+    /// In the file: one half, bit-packed.
+    pub(super) file: u64,
+    /// As they are read: one half, 64-bit words.
+    pub(super) seeded: u64,
+    /// As they are used: both halves in the words of their primes.
+    pub(super) expanded: u64,
+}
+
+/// The bytes of the word that keeps a residue.
+fn word_bytes(prime: u64) -> u64 {
+    if prime < 1 << 32 { 4 } else { 8 }
+}
+
+/// The primes of a ring element at a level with special limbs.
+fn primes(params: &CkksLiteral, level: usize) -> impl Iterator<Item = u64> {
+    params.q.iter().take(level + 1).chain(&params.p).copied()
+}
+
+/// The bytes of `limbs` rows of 64-bit words.
+fn rows(params: &CkksLiteral, limbs: usize) -> u64 {
+    8 * (limbs as u64) * params.n() as u64
+}
+
+/// The bytes of all keys.
+pub(super) fn keys(plan: &Plan) -> KeyBytes {
+    let (params, n) = (&plan.params, plan.params.n() as u64);
+    let rotations = plan.keys.rotations.iter().map(|k| k.level);
+    let single = plan
+        .keys
+        .relinearization
+        .iter()
+        .chain(&plan.keys.conjugation);
+    let mut all = KeyBytes::default();
+    for level in rotations.chain(single.copied()) {
+        let level = (level as usize).min(params.max_level());
+        let digits = (level + 1).div_ceil(params.digit_size.max(1)) as u64;
+        for prime in primes(params, level) {
+            all.file += digits * n * u64::from(u64::BITS - prime.leading_zeros()) / 8;
+            all.seeded += digits * n * 8;
+            all.expanded += digits * n * 2 * word_bytes(prime);
+        }
+        // The seed, the entry in the header, and the section's place and padding.
+        all.file += 96;
+    }
+    all
+}
+
+/// The numbers of the plan itself: recipes, vectors and the clear network's weights.
+fn recipes(plan: &Plan) -> u64 {
+    let diagonals = plan
+        .transforms
+        .iter()
+        .flat_map(|t| &t.blocks)
+        .flat_map(|b| &b.diagonals);
+    let numbers = diagonals.map(|d| d.values.len()).sum::<usize>()
+        + plan.vectors.iter().map(|v| v.values.len()).sum::<usize>()
+        + plan
+            .clear
+            .constants
+            .iter()
+            .map(|c| c.tensor.len())
+            .sum::<usize>();
+    8 * numbers as u64
+}
+
+/// The encoded diagonals and vectors.
+fn constants(plan: &Plan) -> u64 {
+    let params = &plan.params;
+    let transform = |t: &Transform| {
+        let diagonals: usize = t.blocks.iter().map(|b| b.diagonals.len()).sum();
+        let words: u64 = primes(params, t.level).map(word_bytes).sum();
+        (diagonals * 2 * t.period) as u64 * words
+    };
+    let vectors: usize = plan.vectors.iter().map(|v| v.values.len()).sum();
+    plan.transforms.iter().map(transform).sum::<u64>() + (2 * 8 * vectors * params.q.len()) as u64
+}
+
+/// What a transform holds while it is executed, besides its operands and results.
+fn transform_scratch(params: &CkksLiteral, t: &Transform) -> u64 {
+    let digits = (t.level + 1).div_ceil(params.digit_size.max(1));
+    let limbs = t.level + 1 + params.p.len();
+    let overflow = if params.digit_size > 1 { digits } else { 0 };
+    let decomposition = rows(params, t.level + 1 + overflow);
+    let step = t.baby_step.max(1);
+    let (mut giants, mut columns) = (BTreeSet::new(), BTreeSet::new());
+    let mut babies: BTreeMap<u32, BTreeSet<usize>> = BTreeMap::new();
+    for block in &t.blocks {
+        columns.insert(block.col);
+        for diagonal in &block.diagonals {
+            let rotation = diagonal.rotation as usize;
+            giants.insert((block.row, rotation / step));
+            babies.entry(block.col).or_default().insert(rotation % step);
+        }
+    }
+    let rotations = babies.values().map(BTreeSet::len).max().unwrap_or(0);
+    let hoisted = columns.len() as u64 * decomposition
+        + giants.len() as u64 * rows(params, 2 * limbs)
+        + THREADS * rows(params, 2 * rotations + digits);
+    // The giant steps' sums stay while their second parts are divided and decomposed; folds need less.
+    let moved = giants.len() as u64 * (rows(params, 2 * limbs + t.level + 1) + decomposition)
+        + t.blocks
+            .iter()
+            .map(|b| b.row)
+            .max()
+            .map_or(0, |r| u64::from(r) + 1)
+            * rows(params, 2 * limbs);
+    hoisted.max(moved)
+}
+
+/// The most that live ciphertexts and one step's scratch take.
+fn execution(plan: &Plan) -> u64 {
+    let params = &plan.params;
+    let ciphertext = |level: usize| rows(params, 2 * (level + 1));
+    let mut sizes: BTreeMap<Register, u64> = BTreeMap::new();
+    for port in &plan.inputs {
+        sizes.extend(port.registers.iter().map(|r| (*r, ciphertext(port.level))));
+    }
+    let inputs: u64 = sizes.values().sum();
+    let (mut live, mut peak) = (inputs, inputs);
+    for step in &plan.steps {
+        let scratch = match &step.op {
+            StepOp::LinearTransform { transform, .. } => plan
+                .transforms
+                .get(*transform as usize)
+                .map_or(0, |t| transform_scratch(params, t)),
+            StepOp::Mul { .. } | StepOp::Square { .. } => {
+                let limbs = step.level + 2 + params.p.len();
+                // The product's three parts, the digits, the switched pair and its division.
+                rows(params, 6 * limbs) + THREADS * rows(params, limbs)
+            }
+            StepOp::Rescale { .. } | StepOp::MulScalar { .. } | StepOp::MulVector { .. } => {
+                2 * ciphertext(step.level + 1)
+            }
+            StepOp::Add { .. }
+            | StepOp::Sub { .. }
+            | StepOp::AddVector { .. }
+            | StepOp::DropLevel { .. } => ciphertext(step.level),
+        };
+        for register in step.op.results() {
+            live += ciphertext(step.level);
+            let replaced = sizes.insert(register, ciphertext(step.level));
+            live -= replaced.unwrap_or(0);
+        }
+        peak = peak.max(live + scratch);
+        for register in &step.free {
+            live -= sizes.remove(register).unwrap_or(0);
+        }
+    }
+    // The file of the inputs stays beside them.
+    peak + 2 * inputs
+}
+
+/// The peak of a run's resident memory in bytes.
+pub(super) fn run(plan: &Plan, keys: KeyBytes) -> u64 {
+    let params = &plan.params;
+    let limbs = (params.q.len() + params.p.len()) as u64;
+    let moves = 2 * plan.keys.rotations.len() as u64 * 4 * params.n() as u64;
+    let tables = limbs * TABLE_BYTES * params.n() as u64 + moves;
+    let resident = PROCESS_BYTES + tables + recipes(plan) + constants(plan) + keys.expanded;
+    resident + (keys.file + keys.seeded).max(execution(plan))
+}
