@@ -75,7 +75,14 @@ pub enum CompileError {
 impl CompileError {
     /// Whether the compiler is at fault, not its input.
     pub fn is_internal(&self) -> bool {
-        matches!(self, CompileError::Emit(_) | CompileError::Faults { .. })
+        matches!(
+            self,
+            CompileError::Emit(_)
+                | CompileError::Faults { .. }
+                | CompileError::Pass(
+                    PassError::Patch { .. } | PassError::Faults { .. } | PassError::Restless { .. }
+                )
+        )
     }
 }
 

@@ -2,8 +2,10 @@
 //!
 //! L is the number of chain primes alive, k that of special primes, beta the number of key-switching digits. A hybrid
 //! key switch takes beta (L+k) NTTs to decompose and 2 (L+k) to divide by the special modulus; a rotation of a
-//! decomposed (hoisted) operand takes no NTT, but 2 beta (L+k) multiply-accumulates. The figures were measured with
-//! AVX-512 IFMA kernels on one thread; another machine changes estimates only, never a plan's choice.
+//! decomposed (hoisted) operand takes no NTT, but 2 beta (L+k) multiply-accumulates. The figures are fitted to whole runs
+//! of small networks at N = 2^13 on one thread with AVX-512 IFMA kernels, so they hold what goes with the two
+//! operations (conversions between primes, permutations, keys from memory). A machine's own figures would change
+//! estimates only, never a plan's choice.
 
 use std::ops::AddAssign;
 
@@ -23,10 +25,10 @@ impl AddAssign for Work {
     }
 }
 
-/// Microseconds of one NTT of 2^13 words.
-const NTT_US: f64 = 13.4;
-/// Microseconds of one multiply-accumulate over 2^13 words.
-const MAC_US: f64 = 1.7;
+/// Microseconds that go with one NTT of 2^13 words.
+const NTT_US: f64 = 26.8;
+/// Microseconds that go with one multiply-accumulate over 2^13 words.
+const MAC_US: f64 = 3.4;
 
 /// How a linear transform is executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

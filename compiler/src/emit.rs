@@ -6,7 +6,6 @@
 
 mod blocks;
 mod estimates;
-mod memory;
 
 use blocks::blocks;
 use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, MatrixId, Port, VectorId};

@@ -1,9 +1,11 @@
-//! Real networks, calibrated on real images, where the larger data lie beside the repository.
+//! Real networks, calibrated on real images: parameters, levels, keys and precision, and the plan simulated against
+//! the clear interpreter, so that packing, levels and scales are checked without cryptography.
 //!
-//! Each is compiled and its plan simulated, so that packing, levels and scales are checked against the clear
-//! interpreter without cryptography.
+//! The models and images of `tests/data` serve in any clone; larger models lie beside the repository.
 
 #![allow(clippy::unwrap_used)]
+
+mod common;
 
 use cipherloom_compiler::{Compiled, Compiler, onnx};
 use cipherloom_ir::plan::Simulator;
@@ -11,37 +13,36 @@ use cipherloom_ir::tensor::{self, Module};
 use cipherloom_ir::{Tensor, Tensors};
 use std::path::{Path, PathBuf};
 
-fn shared() -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared");
-    if path.join("models").is_dir() {
-        return Some(path);
-    }
-    println!("skipped: no folder `shared` beside the repository");
-    None
+/// Bits that every network is to have: 12, and the slack of the prediction.
+const BITS: f64 = 12.7;
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data")
 }
 
-fn import(shared: &Path, name: &str) -> Module {
-    let file = shared.join(format!("models/{name}.onnx"));
+fn import(folder: &Path, name: &str) -> Module {
+    let file = folder.join(format!("models/{name}.onnx"));
     onnx::import(&std::fs::read(&file).unwrap(), file.parent(), name, name).unwrap()
 }
 
-fn mnist(shared: &Path, module: &Module, standardised: bool) -> Vec<Tensors> {
-    let bytes = std::fs::read(shared.join("data/mnist/calib1000.images.bin")).unwrap();
+/// The images of a file of `tests/data`, as samples of the module's one input.
+fn images(module: &Module, file: &str) -> Vec<Tensors> {
     let input = &module.inputs[0];
+    let (arrays, _) = common::read_npz(&data().join(file));
+    let array = arrays
+        .get(&input.name)
+        .or_else(|| arrays.values().next())
+        .unwrap();
     let shape = module.graph.get(input.node).unwrap().shape.clone();
-    let pixel = |b: &u8| {
-        let x = f64::from(*b) / 255.0;
-        if standardised {
-            (x - 0.1307) / 0.3081
-        } else {
-            x
-        }
-    };
-    let image = |chunk: &[u8]| {
-        let tensor = Tensor::new(shape.clone(), chunk.iter().map(pixel).collect()).unwrap();
-        Tensors::from([(input.name.clone(), tensor)])
-    };
-    bytes.chunks(784).map(image).collect()
+    let count: usize = shape.iter().product();
+    array
+        .data()
+        .chunks(count)
+        .map(|image| {
+            let tensor = Tensor::new(shape.clone(), image.to_vec()).unwrap();
+            Tensors::from([(input.name.clone(), tensor)])
+        })
+        .collect()
 }
 
 fn report(name: &str, compiled: &Compiled) {
@@ -105,82 +106,168 @@ fn simulate(module: &Module, compiled: &Compiled, samples: &[Tensors]) {
     assert!(bits > 12.0, "{bits}");
 }
 
-fn network(name: &str, standardised: bool, log_n: u32, depth: usize, matrices: usize) {
-    let Some(shared) = shared() else { return };
-    let module = import(&shared, name);
-    let samples = mnist(&shared, &module, standardised);
-    let compiled = Compiler::new()
-        .calibrate(samples.clone())
-        .compile(&module)
-        .unwrap();
-    report(name, &compiled);
-    let params = &compiled.plan.params;
-    assert_eq!(
-        (
-            params.log_n,
-            params.max_level(),
-            compiled.plan.transforms.len()
-        ),
-        (log_n, depth, matrices)
-    );
-    simulate(&module, &compiled, &samples[..50]);
+/// What is expected of a network.
+struct Expected {
+    depth: usize,
+    matrices: usize,
+    /// Rotation keys, at most.
+    rotations: usize,
+}
+
+fn check(name: &str, compiled: &Compiled, expected: &Expected) {
+    report(name, compiled);
+    let (plan, params) = (&compiled.plan, &compiled.plan.params);
+    assert_eq!(params.check(), Ok(()));
+    assert_eq!((params.log_n, params.max_level()), (13, expected.depth));
+    assert_eq!(plan.transforms.len(), expected.matrices);
+    assert!(compiled.output_bits >= BITS, "{}", compiled.output_bits);
+    let limit = params.security.max_log_qp(13).unwrap();
+    assert!(params.log_qp() <= f64::from(limit), "{}", params.log_qp());
+    assert_eq!(plan.keys, plan.required_keys());
+    assert!(plan.keys.relinearization.is_some() && plan.keys.conjugation.is_none());
+    let rotations = plan.keys.rotations.len();
+    assert!(rotations <= expected.rotations, "{rotations} rotation keys");
+    // What the bytes of keys and of a run may be for networks of this size.
+    assert!(plan.estimates.eval_key_bytes < 60_000_000);
+    assert!(plan.estimates.run_bytes < 300_000_000);
+}
+
+fn network(name: &str, normalised: bool, expected: &Expected) {
+    let module = import(&data(), name);
+    let set = if normalised {
+        "mnist-normalized"
+    } else {
+        "mnist"
+    };
+    let samples = images(&module, &format!("images/{set}-calib.npz"));
+    let compiled = Compiler::new().calibrate(samples).compile(&module).unwrap();
+    check(name, &compiled, expected);
+    let tests = images(&module, &format!("images/{set}-test.npz"));
+    simulate(&module, &compiled, &tests[..50]);
 }
 
 #[test]
 fn lola() {
-    network("lola", false, 13, 5, 3);
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 60,
+    };
+    network("lola", false, &expected);
 }
 
 #[test]
 fn cryptonets() {
-    network("cryptonets", false, 13, 5, 3);
-}
-
-#[test]
-fn cryptonets_with_its_linear_middle_apart_is_the_same_circuit() {
-    network("cryptonets-train-form", false, 13, 5, 3);
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 60,
+    };
+    network("cryptonets", false, &expected);
 }
 
 #[test]
 fn mlp_square() {
-    network("mlp-square", true, 13, 5, 3);
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 60,
+    };
+    network("mlp-square", true, &expected);
 }
 
 #[test]
 fn tenseal_cnn() {
-    network("tenseal-cnn", false, 13, 5, 3);
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 60,
+    };
+    network("tenseal-cnn", false, &expected);
+}
+
+#[test]
+fn digits_mlp_square() {
+    let module = import(&data(), "digits-mlp-square");
+    let expected = Expected {
+        depth: 3,
+        matrices: 2,
+        rotations: 12,
+    };
+    let samples = images(&module, "models/digits-mlp-square.ref.npz");
+    let tests = images(&module, "images/digits-test.npz");
+    let calibrated = Compiler::new().calibrate(samples).compile(&module).unwrap();
+    check("digits-mlp-square, calibrated", &calibrated, &expected);
+    simulate(&module, &calibrated, &tests[..50]);
+    let input = &module.inputs[0].name;
+    let declared = Compiler::new()
+        .input_range(input, 0.0, 1.0)
+        .compile(&module)
+        .unwrap();
+    check("digits-mlp-square, declared", &declared, &expected);
+    assert!(declared.from_intervals && !calibrated.from_intervals);
+    simulate(&module, &declared, &tests[..50]);
+}
+
+/// Compiles a model of the larger set, calibrated on images of the repository.
+fn larger(name: &str, samples: usize, simulated: usize) -> Option<Compiled> {
+    let module = import(&common::shared()?, name);
+    let calibration = images(&module, "images/mnist-calib.npz");
+    let compiled = Compiler::new()
+        .calibrate(calibration[..samples].to_vec())
+        .compile(&module)
+        .unwrap();
+    report(name, &compiled);
+    simulate(&module, &compiled, &calibration[..simulated]);
+    Some(compiled)
+}
+
+#[test]
+fn cryptonets_with_its_linear_middle_apart_is_the_same_circuit() {
+    let Some(compiled) = larger("cryptonets-train-form", 200, 50) else {
+        return;
+    };
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 60,
+    };
+    check("cryptonets-train-form", &compiled, &expected);
 }
 
 #[test]
 fn small_cnn_square() {
-    network("small-cnn-square", false, 13, 5, 3);
+    let Some(compiled) = larger("small-cnn-square", 200, 50) else {
+        return;
+    };
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 60,
+    };
+    check("small-cnn-square", &compiled, &expected);
 }
 
 #[test]
 fn lenet5_square_stride() {
-    let Some(shared) = shared() else { return };
-    let module = import(&shared, "lenet5-square-stride");
-    let samples = mnist(&shared, &module, false);
-    let compiled = Compiler::new()
-        .calibrate(samples[..100].to_vec())
-        .compile(&module)
-        .unwrap();
-    report("lenet5-square-stride", &compiled);
-    simulate(&module, &compiled, &samples[..4]);
+    larger("lenet5-square-stride", 100, 4);
 }
 
 #[test]
-fn declared_ranges_suffice_for_small_networks() {
-    let Some(shared) = shared() else { return };
-    for name in ["digits-mlp-square", "digits-cnn-square"] {
-        let module = import(&shared, name);
-        let input = &module.inputs[0];
-        let compiled = Compiler::new()
-            .input_range(&input.name, 0.0, 1.0)
-            .compile(&module);
-        match compiled {
-            Ok(compiled) => report(name, &compiled),
-            Err(error) => println!("{name}: {error}"),
-        }
-    }
+fn declared_ranges_suffice_for_a_small_convolutional_network() {
+    let Some(shared) = common::shared() else {
+        return;
+    };
+    let module = import(&shared, "digits-cnn-square");
+    let input = &module.inputs[0].name;
+    let compiled = Compiler::new()
+        .input_range(input, 0.0, 1.0)
+        .compile(&module)
+        .unwrap();
+    let expected = Expected {
+        depth: 5,
+        matrices: 3,
+        rotations: 30,
+    };
+    check("digits-cnn-square", &compiled, &expected);
 }

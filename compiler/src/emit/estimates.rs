@@ -1,8 +1,7 @@
 //! What a plan will cost: work, latency, and the bytes of keys and of a run.
 
-use super::memory;
 use crate::cost::{Limbs, TransformCounts, Work};
-use cipherloom_ir::plan::{Estimates, Plan, StepOp};
+use cipherloom_ir::plan::{Estimates, Plan, StepOp, key_bytes, run_bytes};
 
 /// All estimates of a plan whose steps and keys are known.
 pub(super) fn estimates(plan: &Plan) -> Estimates {
@@ -58,12 +57,11 @@ pub(super) fn estimates(plan: &Plan) -> Estimates {
             StepOp::DropLevel { .. } => {}
         }
     }
-    let keys = memory::keys(plan);
     Estimates {
         ntts: work.ntts,
         limb_macs: work.macs,
         latency_s: work.seconds(params.log_n),
-        eval_key_bytes: keys.file,
-        run_bytes: memory::run(plan, keys),
+        eval_key_bytes: key_bytes(plan).file,
+        run_bytes: run_bytes(plan),
     }
 }

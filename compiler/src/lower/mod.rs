@@ -2,6 +2,7 @@
 
 mod affine;
 mod build;
+mod error;
 mod levels;
 mod network;
 mod noise;
@@ -11,15 +12,15 @@ mod sparse;
 #[cfg(test)]
 mod tests;
 
+use cipherloom_ir::Tensor;
 use cipherloom_ir::circuit::Circuit;
 use cipherloom_ir::security::Security;
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::value::{Range, Tensors};
-use cipherloom_ir::{Origin, Tensor};
+pub use error::LowerError;
 use levels::Statistics;
 use network::{Kind, Network, Term};
 use std::collections::BTreeMap;
-use std::fmt;
 
 /// What lowering is asked for.
 #[derive(Clone, Debug)]
@@ -41,122 +42,6 @@ impl Default for Options {
         }
     }
 }
-
-/// Why a module cannot be lowered.
-#[derive(Clone, Debug, PartialEq)]
-pub enum LowerError {
-    /// Operations without an encrypted form: origin and keyword of each.
-    Unsupported(Vec<(Origin, String)>),
-    /// The module contradicts itself.
-    Malformed(String),
-    /// A value does not depend on any input.
-    Constant(Origin),
-    /// A product of encrypted matrices is too large to be spelled out.
-    TooLarge {
-        /// The operation.
-        origin: Origin,
-        /// The number of products.
-        elements: usize,
-    },
-    /// An input has neither samples nor a range.
-    NoRange(String),
-    /// A calibration sample lacks an input, or has it in another shape, or holds NaN or infinity.
-    Sample {
-        /// The sample.
-        index: usize,
-        /// The input.
-        input: String,
-    },
-    /// Values become infinite within the given ranges.
-    Unbounded(Origin),
-    /// No secure parameters give the wanted precision.
-    NoParameters {
-        /// Levels that the network takes.
-        depth: usize,
-        /// The wanted bits, with the slack of the prediction.
-        wanted: f64,
-        /// The best precision found and the ring degree's logarithm.
-        closest: Option<(f64, u32)>,
-        /// The security target.
-        security: Security,
-        /// Which layers take which level, one line each.
-        levels: String,
-    },
-}
-
-impl fmt::Display for LowerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            LowerError::Unsupported(nodes) => {
-                write!(f, "{} operations have no encrypted form", nodes.len())?;
-                for (origin, op) in nodes {
-                    write!(
-                        f,
-                        "\n   |  {origin}: {op} is no polynomial, and this backend computes polynomials"
-                    )?;
-                }
-                write!(
-                    f,
-                    "\n   = help: retrain with a square or another polynomial in its place"
-                )
-            }
-            LowerError::Malformed(what) => write!(f, "{what}"),
-            LowerError::Constant(origin) => {
-                write!(
-                    f,
-                    "the value of {origin} does not depend on any encrypted input"
-                )
-            }
-            LowerError::TooLarge { origin, elements } => {
-                write!(
-                    f,
-                    "{origin}: the product of two encrypted matrices takes {elements} products, too many"
-                )
-            }
-            LowerError::NoRange(input) => write!(
-                f,
-                "the range of input {input:?} is not known\n   = help: give samples (--calibrate DATA.npz) or \
-                 the range itself (--input-range {input}=LO,HI)"
-            ),
-            LowerError::Sample { index, input } => {
-                write!(
-                    f,
-                    "calibration sample {index}: input {input:?} is missing, has another shape, or is not finite"
-                )
-            }
-            LowerError::Unbounded(origin) => {
-                write!(
-                    f,
-                    "the values of {origin} are not bounded within the given input ranges"
-                )
-            }
-            LowerError::NoParameters {
-                depth,
-                wanted,
-                closest,
-                security,
-                levels,
-            } => {
-                write!(
-                    f,
-                    "no parameters at {security}-bit security give {wanted:.1} bits over {depth} levels"
-                )?;
-                if let Some((bits, log_n)) = closest {
-                    write!(f, "; the closest are {bits:.1} bits at N = 2^{log_n}")?;
-                }
-                for line in levels.lines() {
-                    write!(f, "\n   |  {line}")?;
-                }
-                write!(
-                    f,
-                    "\n   = help: ask for less precision, give calibration samples, or use a shallower network"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for LowerError {}
 
 /// What is known of the inputs.
 #[derive(Clone, Copy, Debug)]
@@ -187,7 +72,7 @@ pub fn lower(
     let mut network = network::build(module)?;
     let levels = levels::assign(&mut network);
     let (statistics, from_intervals) = statistics(&network, inputs)?;
-    let chosen = params::search(&network, &levels, &statistics, options)?;
+    let chosen = params::search(&network, &levels, &statistics, options, from_intervals)?;
     let circuit = build::circuit(
         module,
         &network,

@@ -6,7 +6,7 @@
 //! among digit sizes the cheapest that does.
 
 use super::levels::{Levels, Statistics, group_max};
-use super::network::{Kind, Network};
+use super::network::{Kind, Network, Term};
 use super::noise::{Analysis, Candidate};
 use super::packing::{Packing, choose};
 use super::{LowerError, Options};
@@ -49,8 +49,10 @@ pub(crate) fn search(
     levels: &Levels,
     statistics: &Statistics,
     options: &Options,
+    from_intervals: bool,
 ) -> Result<Chosen, LowerError> {
-    let wanted = options.precision.unwrap_or(DEFAULT_BITS) + SLACK_BITS;
+    let asked = options.precision.unwrap_or(DEFAULT_BITS);
+    let wanted = asked + SLACK_BITS;
     let mut closest: Option<(f64, u32)> = None;
     for log_n in MIN_LOG_N..=MAX_LOG_N {
         let Some(limit) = options.security.max_log_qp(log_n) else {
@@ -105,26 +107,39 @@ pub(crate) fn search(
     }
     Err(LowerError::NoParameters {
         depth: levels.depth,
-        wanted,
+        wanted: asked,
+        slack: SLACK_BITS,
         closest,
         security: options.security,
+        from_intervals,
         levels: level_report(network, levels),
     })
 }
 
-/// For people: which layers take the levels, from the top.
-fn level_report(network: &Network, levels: &Levels) -> String {
-    let mut lines = Vec::new();
-    for level in (0..levels.depth).rev() {
-        let takes = (0..network.values.len()).filter(|v| {
+/// For people: which layers take the levels and what for, from the top.
+fn level_report(network: &Network, levels: &Levels) -> Vec<String> {
+    let line = |level: usize| {
+        let takes = |v: &usize| {
             levels.level[*v] == level && super::levels::consumes(&network.values[*v].kind)
-        });
-        let names: Vec<String> = takes
-            .map(|v| network.values[v].origin.to_string())
-            .collect();
-        lines.push(format!("level {}: {}", level + 1, names.join("; ")));
-    }
-    lines.join("\n")
+        };
+        let name = |v: usize| {
+            let value = &network.values[v];
+            let what = match &value.kind {
+                Kind::Mul(..) => "product",
+                Kind::Square(_) => "square",
+                Kind::Linear { terms, .. }
+                    if terms.iter().any(|(_, t)| matches!(t, Term::Matrix(_))) =>
+                {
+                    "matrix"
+                }
+                Kind::Linear { .. } | Kind::Input(_) => "factor",
+            };
+            format!("{} ({what})", value.origin)
+        };
+        let names: Vec<String> = (0..network.values.len()).filter(takes).map(name).collect();
+        format!("level {}: {}", level + 1, names.join("; "))
+    };
+    (0..levels.depth).rev().map(line).collect()
 }
 
 /// Primes below this are scarce: there must be a few that are 1 modulo 2N.

@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod memory;
 mod module_wire;
 mod proto;
 mod read;
@@ -19,6 +20,7 @@ mod verify_parts;
 mod verify_steps;
 mod wire;
 
+pub use memory::{KeyBytes, key_bytes, run_bytes};
 pub use simulate::{SimulateError, Simulator, simulate};
 pub use text::{parse, print};
 pub use verify::{Fault, verify, verify_client, verify_structure};

@@ -1,15 +1,15 @@
 //! The bytes of a plan's keys, and those that a run holds at its peak.
 //!
-//! A run has two moments that may take the most: when the keys are expanded, while their file is still there, and
-//! the most demanding step. Residues are 32-bit words modulo primes below 2^32 where they are kept (keys, diagonals)
-//! and 64-bit words where they are worked on (ciphertexts, scratch).
+//! A run has two moments that may take the most: when the keys are expanded one by one, while their file is still
+//! there, and the most demanding step. Residues are 32-bit words modulo primes below 2^32 where they are kept (keys,
+//! diagonals) and 64-bit words where they are worked on (ciphertexts, scratch).
 
-use cipherloom_ir::params::CkksLiteral;
-use cipherloom_ir::plan::{Plan, Register, StepOp, Transform};
+use super::{Plan, Register, StepOp, Transform};
+use crate::params::CkksLiteral;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The program itself with its stacks and small allocations.
-const PROCESS_BYTES: u64 = 14 << 20;
+const PROCESS_BYTES: u64 = 11 << 20;
 /// Bytes per word of a limb that the tables of its transform take.
 const TABLE_BYTES: u64 = 64;
 /// Buffers that threads use at once are counted for this many.
@@ -17,13 +17,13 @@ const THREADS: u64 = 4;
 
 /// What all keys of a plan take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct KeyBytes {
+pub struct KeyBytes {
     /// In the file: one half, bit-packed.
-    pub(super) file: u64,
-    /// As they are read: one half, 64-bit words.
-    pub(super) seeded: u64,
+    pub file: u64,
+    /// The largest one as it is read: one half, 64-bit words.
+    pub seeded: u64,
     /// As they are used: both halves in the words of their primes.
-    pub(super) expanded: u64,
+    pub expanded: u64,
 }
 
 /// The bytes of the word that keeps a residue.
@@ -41,8 +41,8 @@ fn rows(params: &CkksLiteral, limbs: usize) -> u64 {
     8 * (limbs as u64) * params.n() as u64
 }
 
-/// The bytes of all keys.
-pub(super) fn keys(plan: &Plan) -> KeyBytes {
+/// The bytes of all keys that a plan asks for.
+pub fn key_bytes(plan: &Plan) -> KeyBytes {
     let (params, n) = (&plan.params, plan.params.n() as u64);
     let rotations = plan.keys.rotations.iter().map(|k| k.level);
     let single = plan
@@ -54,11 +54,13 @@ pub(super) fn keys(plan: &Plan) -> KeyBytes {
     for level in rotations.chain(single.copied()) {
         let level = (level as usize).min(params.max_level());
         let digits = (level + 1).div_ceil(params.digit_size.max(1)) as u64;
+        let mut seeded = 0;
         for prime in primes(params, level) {
             all.file += digits * n * u64::from(u64::BITS - prime.leading_zeros()) / 8;
-            all.seeded += digits * n * 8;
             all.expanded += digits * n * 2 * word_bytes(prime);
+            seeded += digits * n * 8;
         }
+        all.seeded = all.seeded.max(seeded);
         // The seed, the entry in the header, and the section's place and padding.
         all.file += 96;
     }
@@ -170,12 +172,70 @@ fn execution(plan: &Plan) -> u64 {
     peak + 2 * inputs
 }
 
-/// The peak of a run's resident memory in bytes.
-pub(super) fn run(plan: &Plan, keys: KeyBytes) -> u64 {
+/// The peak of the resident memory, in bytes, of a process that executes a plan that passed the verifier.
+pub fn run_bytes(plan: &Plan) -> u64 {
+    let keys = key_bytes(plan);
     let params = &plan.params;
     let limbs = (params.q.len() + params.p.len()) as u64;
+    // Automorphisms have tables of their own.
     let moves = 2 * plan.keys.rotations.len() as u64 * 4 * params.n() as u64;
     let tables = limbs * TABLE_BYTES * params.n() as u64 + moves;
     let resident = PROCESS_BYTES + tables + recipes(plan) + constants(plan) + keys.expanded;
-    resident + (keys.file + keys.seeded).max(execution(plan))
+    resident + (keys.file + THREADS * keys.seeded).max(execution(plan))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::test_plans::{params, plan};
+    use super::*;
+    use crate::plan::{KeyRequest, RotationKeySpec};
+
+    fn rotation(steps: u32, level: u32) -> RotationKeySpec {
+        RotationKeySpec { steps, level }
+    }
+
+    /// Five digits over five narrow primes and one wide special one.
+    #[test]
+    fn keys_take_the_words_of_their_primes() {
+        let mut plan = plan();
+        plan.params = params();
+        plan.keys = KeyRequest {
+            rotations: vec![rotation(1, 4)],
+            ..KeyRequest::default()
+        };
+        let keys = key_bytes(&plan);
+        assert_eq!(keys.expanded, 5 * 2 * 8192 * (5 * 4 + 8));
+        assert_eq!(keys.seeded, 5 * 8192 * 6 * 8);
+        let (low, high) = (plan.params.log_qp(), plan.params.log_qp() + 6.0);
+        let bits = keys.file as f64 * 8.0 / (5.0 * 8192.0);
+        assert!(low < bits && bits < high + 0.1, "{bits} of {low}");
+        // At level 1 there are two digits and three limbs.
+        plan.keys.rotations.push(rotation(2, 1));
+        let both = key_bytes(&plan);
+        assert_eq!(both.expanded - keys.expanded, 2 * 2 * 8192 * (2 * 4 + 8));
+        assert_eq!(both.seeded, keys.seeded);
+    }
+
+    #[test]
+    fn a_run_holds_its_keys_and_its_live_ciphertexts() {
+        let mut plan = plan();
+        let before = run_bytes(&plan);
+        let ciphertexts = plan
+            .inputs
+            .iter()
+            .map(|p| p.registers.len() as u64 * 2 * 8192 * 8);
+        let keys = key_bytes(&plan).expanded;
+        assert!(before > PROCESS_BYTES + keys + ciphertexts.sum::<u64>());
+        let other = plan
+            .keys
+            .rotations
+            .iter()
+            .map(|k| k.steps)
+            .max()
+            .unwrap_or(0)
+            + 1;
+        plan.keys.rotations.push(rotation(other, 0));
+        let added = run_bytes(&plan) - before;
+        assert!(added >= key_bytes(&plan).expanded - keys, "{added}");
+    }
 }
