@@ -352,8 +352,12 @@ mod tests {
     #[test]
     fn primes_from_a_bound_are_the_smallest_above_it() {
         let found = ntt_primes_from(10, 20.0, 5, &[]);
-        let naive =
-            |n: &u64| n % 2048 == 1 && (2..).take_while(|d| d * d <= *n).all(|d| !n.is_multiple_of(d));
+        let naive = |n: &u64| {
+            n % 2048 == 1
+                && (2..)
+                    .take_while(|d| d * d <= *n)
+                    .all(|d| !n.is_multiple_of(d))
+        };
         let expected: Vec<u64> = (1 << 20..).filter(naive).take(5).collect();
         assert_eq!(found, expected);
         assert_eq!(ntt_primes_from(10, 20.0, 4, &found[..1]), expected[1..]);

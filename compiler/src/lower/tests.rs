@@ -522,6 +522,37 @@ fn too_many_levels_are_refused_with_their_layers() {
 }
 
 #[test]
+fn precision_out_of_reach_says_what_takes_the_levels_and_what_helps() {
+    let module = Net::new(81, &[1, 6]).gemm(4).square().gemm(3).done();
+    let ranges = BTreeMap::from([("x".to_owned(), Range::new(-1.0, 1.0).unwrap())]);
+    let inputs = InputKnowledge {
+        samples: &[],
+        ranges: &ranges,
+    };
+    let options = Options {
+        precision: Some(40.0),
+        ..Options::default()
+    };
+    let refused = lower(&module, inputs, &options).unwrap_err().to_string();
+    for part in [
+        "40.0 bits of precision over 3 levels; the best give",
+        "level 3: pass test (matrix)",
+        "level 2: pass test (square)",
+        "--calibrate",
+        "--precision",
+    ] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    let samples = samples(&module, 3);
+    let inputs = InputKnowledge {
+        samples: &samples,
+        ..inputs
+    };
+    let refused = lower(&module, inputs, &options).unwrap_err().to_string();
+    assert!(!refused.contains("--calibrate"), "{refused}");
+}
+
+#[test]
 fn two_compilations_are_the_same() {
     let module = Net::new(90, &[1, 1, 8, 8])
         .conv(3, 3, 2, 1, 1)
