@@ -259,13 +259,14 @@ fn infer_and_explain() {
     assert_eq!(report["security"]["target"], "classical 128");
     assert!(report["security"]["log_qp"].as_f64() <= report["security"]["limit"].as_f64());
     let layers = report["layers"].as_array().unwrap();
-    assert!(
-        layers
-            .iter()
-            .filter(|l| l["layer"].as_str().unwrap().contains("Gemm"))
-            .count()
-            >= 2
-    );
+    let names: Vec<_> = layers
+        .iter()
+        .map(|l| l["layer"].as_str().unwrap())
+        .collect();
+    assert_eq!(names.len(), 3, "{names:?}");
+    for (name, op) in names.iter().zip(["Gemm", "Mul", "Gemm"]) {
+        assert!(name.contains(op), "{names:?}");
+    }
     assert_eq!(
         layers
             .iter()

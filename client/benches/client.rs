@@ -15,7 +15,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 fn plan() -> ClientPlan {
     let mut q = ntt_primes_near(13, 30.9, 1, &[]);
     q.extend(ntt_primes_near(13, 28.0, 5, &q));
-    let p = ntt_primes_near(13, 34.0, 1, &q);
+    let p = ntt_primes_near(13, 34.01, 1, &q);
     let params = CkksLiteral {
         log_n: 13,
         q,

@@ -201,7 +201,7 @@ fn transforms_take_as_many_ntts_as_the_formula_says() {
 
 #[test]
 fn noise_of_a_transform_is_within_a_factor_of_two_of_the_rules() {
-    let params = toy(12, &[31.0, 28.0, 28.0, 28.0], &[34.0], 1);
+    let params = toy(12, &[31.0, 28.0, 28.0, 28.0], &[34.01], 1);
     let mut rng = Rng(13);
     let secret = Secret::new(&params, &mut rng);
     let period = params.slots();

@@ -13,6 +13,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let image = Tensor::filled(vec![1, 64], 0.5).ok_or("a shape without elements")?;
     let inputs = Tensors::from([("input".to_owned(), image)]);
     let ciphertexts = client.encrypt(&inputs)?.to_bytes(client.params())?;
-    println!("plan {}: an image takes {} bytes encrypted", client.plan().plan_id, ciphertexts.len());
+    println!(
+        "plan {}: an image takes {} bytes encrypted",
+        client.plan().plan_id,
+        ciphertexts.len()
+    );
     Ok(())
 }

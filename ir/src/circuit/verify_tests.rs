@@ -72,7 +72,10 @@ fn each_bad_twin_is_found() {
             c.outputs.push(c.outputs[0].clone())
         }),
         ("missing node %99", |c| c.outputs[0].node = NodeId::new(99)),
-        ("\"y\" has shape [2]", |c| c.outputs[0].shape = vec![2]),
+        ("\"y\" has shape [3]", |c| c.outputs[0].shape = vec![3]),
+        ("\"x\" has shape", |c| {
+            c.inputs[0].shape = vec![c.inputs[0].shape.iter().product(), 1, 1]
+        }),
         ("the range of \"y\"", |c| c.outputs[0].range.lo = 3.0),
         ("inputs: values up to", |c| c.inputs[0].range.hi = 1e40),
         ("level 9 is above the chain", |c| node(c, 0).level = 9),

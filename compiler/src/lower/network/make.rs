@@ -237,9 +237,9 @@ impl Builder<'_> {
                 if let Some(last) = coefficients.last_mut() {
                     *last = 1.0;
                 }
-                self.polynomial(operands[0], &coefficients)?
+                self.polynomial(id, operands[0], &coefficients)?
             }
-            Op::Polynomial { coefficients } => self.polynomial(operands[0], coefficients)?,
+            Op::Polynomial { coefficients } => self.polynomial(id, operands[0], coefficients)?,
             _ => self.affine(id, operands[0])?,
         };
         let users =

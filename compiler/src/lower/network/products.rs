@@ -64,7 +64,7 @@ impl Builder<'_> {
         b: NodeId,
     ) -> Result<Pending, LowerError> {
         if a == b {
-            return self.polynomial(a, &[0.0, 0.0, 1.0]);
+            return self.polynomial(id, a, &[0.0, 0.0, 1.0]);
         }
         let shape = |id| {
             self.module
@@ -159,6 +159,7 @@ impl Builder<'_> {
 
     pub(super) fn polynomial(
         &mut self,
+        id: NodeId,
         operand: NodeId,
         coefficients: &[f64],
     ) -> Result<Pending, LowerError> {
@@ -177,7 +178,7 @@ impl Builder<'_> {
         let monomial = coefficients[..degree].iter().all(|c| *c == 0.0);
         if monomial {
             let (value, matrix, factor) = self.selected(operand)?;
-            let power = self.power(operand, value, degree);
+            let power = self.power(id, value, degree);
             let factor = coefficient(degree) * libm::pow(factor, degree as f64);
             let bias = vec![0.0; matrix.rows];
             let terms = vec![(power, Arc::new(sparse::scale(&matrix, factor)))];
@@ -208,7 +209,7 @@ impl Builder<'_> {
                     .map(|n| n.shape.clone())
                     .unwrap_or_default();
                 let base = self.materialise(operand, &shifted, &shape)?;
-                let square = self.square_of(operand, base);
+                let square = self.square_of(id, base);
                 let len = self.network.values[square].len();
                 let mut result = Pending::of(square, len).scaled(a);
                 result.bias = vec![c - b * b / (4.0 * a); len];
@@ -223,7 +224,7 @@ impl Builder<'_> {
         }
         for k in 2..=degree {
             if coefficient(k) != 0.0 {
-                let power = self.power(operand, base, k);
+                let power = self.power(id, base, k);
                 result = result.plus(&Pending::of(power, len).scaled(coefficient(k)));
             }
         }
