@@ -7,7 +7,7 @@ mod common;
 
 use common::{NETWORKS, Network, json, write_npy};
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 fn shared() -> Option<PathBuf> {
@@ -49,7 +49,9 @@ fn write_test_set(network: &Network, shared: &Path, dir: &Path) -> usize {
 #[test]
 fn a_hundred_encrypted_images_per_network() {
     let Some(shared) = shared() else {
-        println!("skipped: there is no folder ../shared/data");
+        // The test harness hides what passing tests print by macro, but not what they write to the stream itself.
+        let line = b"skipped: there is no folder ../shared/data\n";
+        std::io::stderr().write_all(line).unwrap();
         return;
     };
     for network in &NETWORKS {

@@ -12,6 +12,7 @@ use cipherloom_ir::tensor::{Module, eval};
 use cipherloom_ir::{Tensor, Tensors};
 use npyz::{DType, NpyFile, TypeChar};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The folder of larger test sets: `CIPHERLOOM_SHARED`, or `shared` beside the repository.
@@ -22,7 +23,9 @@ pub(crate) fn shared() -> Option<PathBuf> {
     );
     let found = path.join("models").is_dir();
     if !found {
-        println!("skipped: {} has no models", path.display());
+        // The test harness hides what passing tests print by macro, but not what they write to the stream itself.
+        let line = format!("skipped: {} has no models\n", path.display());
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
     }
     found.then_some(path)
 }
