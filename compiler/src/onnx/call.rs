@@ -2,6 +2,7 @@
 
 use super::clear::{Clear, Elem, MAX_ELEMENTS, MAX_RANK};
 use super::error::Refusal;
+use super::fold::Folding;
 use super::tensor;
 use cipherloom_ir::tensor::{ConstId, Constant, Module, Node, Op, infer_shape};
 use cipherloom_ir::{NodeId, Origin, Tensor};
@@ -68,6 +69,8 @@ pub(crate) struct Call<'a> {
     pub(crate) constants: &'a mut Constants,
     pub(crate) origin: Origin,
     pub(crate) dir: Option<&'a Path>,
+    /// Set while a node that reads constants alone is computed: they are inputs of the module then.
+    pub(crate) folding: Option<Folding>,
     seen: BTreeSet<&'static str>,
 }
 
@@ -88,6 +91,7 @@ impl<'a> Call<'a> {
             constants,
             origin,
             dir,
+            folding: None,
             seen: BTreeSet::new(),
         }
     }
@@ -257,14 +261,29 @@ impl<'a> Call<'a> {
     }
 
     /// An input that depends on the model's inputs.
-    pub(crate) fn encrypted(&self, position: usize) -> Result<Encrypted, Refusal> {
+    pub(crate) fn encrypted(&mut self, position: usize) -> Result<Encrypted, Refusal> {
         match self.value(position)? {
             Value::Encrypted(x) => Ok(x),
-            Value::Clear(_) => {
-                Err(Refusal::new("it is applied to constants alone, which the importer does not compute for this operator")
-                    .help("let the exporter fold constants"))
-            }
+            Value::Clear(x) => self.lifted(&x).map_err(|reason| {
+                Refusal::new(format!("input {position} {}", reason.reason))
+                    .help("let the exporter fold constants")
+            }),
         }
+    }
+
+    /// A constant as a value of the module, where the node reads constants alone.
+    pub(crate) fn lifted(&mut self, x: &Clear) -> Result<Encrypted, Refusal> {
+        let Some(folding) = &mut self.folding else {
+            return Err(
+                "is a constant, which this operator cannot combine with encrypted values".into(),
+            );
+        };
+        let node = folding.lift(self.module, x, &self.origin)?;
+        Ok(Encrypted {
+            node,
+            shape: x.shape().to_vec(),
+            elem: x.elem,
+        })
     }
 
     /// An input that must be known now; `what` names it.
@@ -343,6 +362,9 @@ impl<'a> Call<'a> {
     ) -> Result<Encrypted, Refusal> {
         let shapes: Vec<&[usize]> = operands.iter().map(|o| o.shape.as_slice()).collect();
         let shape = infer_shape(self.module, &op, &shapes, declared)?;
+        if let Some(folding) = &mut self.folding {
+            folding.count(self.module, &op, &shapes, &shape)?;
+        }
         let ids: Vec<NodeId> = operands.iter().map(|o| o.node).collect();
         let node = Node {
             op,

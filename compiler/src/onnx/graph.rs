@@ -5,7 +5,7 @@ use super::call::{Call, Constants, Encrypted, Value};
 use super::clear::MAX_COMPUTED_TOTAL;
 use super::error::{ModelError, ModelFault, NodeFault, Refusal, Subject};
 use super::ports::{Declared, Port, check_output, input_port, is_own_domain, versions};
-use super::{op, tensor};
+use super::{fold, op, tensor};
 use cipherloom_ir::Origin;
 use cipherloom_ir::tensor::{Input, Module, Node, Op, Output, infer_shape, verify};
 use cipherloom_ir::value::DType;
@@ -26,6 +26,7 @@ struct Importer<'a> {
     names: Names,
     /// Elements of constants that were computed rather than read.
     computed: usize,
+    spent: fold::Spent,
     model_faults: Vec<ModelFault>,
     node_faults: Vec<NodeFault>,
 }
@@ -70,6 +71,7 @@ pub(super) fn import(
         constants: Constants::default(),
         names: Names::new(),
         computed: 0,
+        spent: fold::Spent::default(),
         model_faults,
         node_faults: vec![],
     };
@@ -418,16 +420,31 @@ impl Importer<'_> {
             name: label(node),
             op: node.op_type.clone(),
         };
+        let constants_alone = fold::is_clear(&inputs).then(|| inputs.clone());
         let mut call = Call::new(
             self.opset,
             node,
             inputs,
             (&mut self.module, &mut self.constants),
-            origin,
+            origin.clone(),
             self.dir,
         );
-        let outputs = (operator.import)(&mut call).and_then(|values| {
+        let mut outputs = (operator.import)(&mut call).and_then(|values| {
             call.finish()?;
+            Ok(values)
+        });
+        // What the operator's importer does not compute itself, the interpreter does.
+        if let (Err(_), Some(inputs)) = (&outputs, constants_alone) {
+            outputs = fold::fold(
+                operator.import,
+                self.opset,
+                node,
+                inputs,
+                (origin, self.dir),
+                &mut self.spent,
+            );
+        }
+        let outputs = outputs.and_then(|values| {
             let wanted = node
                 .output
                 .iter()

@@ -13,6 +13,7 @@ mod call;
 mod clear;
 mod error;
 mod external;
+mod fold;
 mod graph;
 mod op;
 mod ports;

@@ -77,15 +77,12 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
             call.emit(Op::ConstMatMul { weight }, &[&b], &[])?
         }
         (Value::Encrypted(a), Value::Encrypted(b)) => {
-            let (a, b) = (turned(call, &a, trans_a)?, turned(call, &b, trans_b)?);
-            let product = call.emit(Op::MatMul, &[&a, &b], &[])?;
-            times(call, &product, "alpha", alpha)?
+            product(call, (&a, trans_a), (&b, trans_b), alpha)?
         }
+        // Both are constants: computed as if they were encrypted.
         (Value::Clear(_), Value::Clear(_)) => {
-            return Err(Refusal::new(
-                "both factors are constants, which the importer does not multiply",
-            )
-            .help("let the exporter fold constants"));
+            let (a, b) = (call.encrypted(0)?, call.encrypted(1)?);
+            product(call, (&a, trans_a), (&b, trans_b), alpha)?
         }
     };
     Ok(vec![match summand {
@@ -99,6 +96,18 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
             sum(call, &Value::Encrypted(y), &Value::Encrypted(c))?
         }
     }])
+}
+
+/// `alpha A' B'` of two encrypted matrices, each with whether it is transposed.
+fn product(
+    call: &mut Call<'_>,
+    (a, trans_a): (&Encrypted, bool),
+    (b, trans_b): (&Encrypted, bool),
+    alpha: f64,
+) -> Result<Encrypted, Refusal> {
+    let (a, b) = (turned(call, a, trans_a)?, turned(call, b, trans_b)?);
+    let product = call.emit(Op::MatMul, &[&a, &b], &[])?;
+    times(call, &product, "alpha", alpha)
 }
 
 fn turned(call: &mut Call<'_>, x: &Encrypted, transposed: bool) -> Result<Encrypted, Refusal> {

@@ -10,22 +10,25 @@ use cipherloom_ir::tensor::Op;
 
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     call.arity(2, 2)?;
-    Ok(vec![Value::Encrypted(
-        match (call.value(0)?, call.value(1)?) {
-            (Value::Encrypted(a), Value::Encrypted(b)) => call.emit(Op::MatMul, &[&a, &b], &[])?,
-            (Value::Encrypted(x), Value::Clear(w)) => constant_right(call, &x, &w)?,
-            (Value::Clear(w), Value::Encrypted(x)) => {
-                let weight = call.constant(&w)?;
-                call.emit(Op::ConstMatMul { weight }, &[&x], &[])?
-            }
-            (Value::Clear(_), Value::Clear(_)) => {
-                return Err(Refusal::new(
-                    "both factors are constants, which the importer does not multiply",
-                )
-                .help("let the exporter fold constants"));
-            }
-        },
-    )])
+    let (a, b) = (call.value(0)?, call.value(1)?);
+    Ok(vec![Value::Encrypted(product(call, &a, &b)?)])
+}
+
+/// The product of two values, either of which may be clear.
+pub(super) fn product(call: &mut Call<'_>, a: &Value, b: &Value) -> Result<Encrypted, Refusal> {
+    match (a, b) {
+        (Value::Encrypted(a), Value::Encrypted(b)) => call.emit(Op::MatMul, &[a, b], &[]),
+        (Value::Encrypted(x), Value::Clear(w)) => constant_right(call, x, w),
+        (Value::Clear(w), Value::Encrypted(x)) => {
+            let weight = call.constant(w)?;
+            call.emit(Op::ConstMatMul { weight }, &[x], &[])
+        }
+        // Both are constants: computed as if they were encrypted.
+        (Value::Clear(a), Value::Clear(b)) => {
+            let (a, b) = (call.lifted(a)?, call.lifted(b)?);
+            call.emit(Op::MatMul, &[&a, &b], &[])
+        }
+    }
 }
 
 /// `x w`, as a layer where w is one matrix, else through `(w^T x^T)^T`.
