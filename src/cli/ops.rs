@@ -19,48 +19,68 @@ struct Outcome {
 
 #[derive(Serialize)]
 struct Row {
+    /// Empty for ONNX's own operators.
+    domain: &'static str,
     name: &'static str,
-    /// `encrypted`, `constants` (computed while compiling) or `no`, by backend.
+    /// The versions of the domain in which it is read.
+    opsets: [i64; 2],
+    /// `exact`, `approximate`, `client` or `constants`, by backend.
     ckks: &'static str,
     tfhe: &'static str,
     limits: &'static str,
 }
 
+/// What the words of the column `ckks` mean.
+const LEGEND: &str = "
+exact        additions, multiplications and data movement; only noise is added
+approximate  by a polynomial that is fitted on the range of its operand
+client       not under encryption: the client finishes it after decryption, where it comes last
+constants    on weights and shapes alone, while compiling";
+
 pub(crate) fn main(ui: Ui, _args: Args) -> Result<(), Error> {
     let operators: Vec<Row> = operators()
         .map(|operator| Row {
+            domain: operator.domain,
             name: operator.name,
-            ckks: if operator.encrypted {
-                "encrypted"
-            } else {
-                "constants"
-            },
+            opsets: bounds(operator.opsets()),
+            ckks: operator.computation.name(),
             tfhe: "no",
             limits: operator.limits,
         })
         .collect();
     let mut text = format!(
-        "ONNX operators, opsets {} to {}\n\n{:<20} {:<10} {:<5} limits\n",
+        "ONNX operators, opsets {} to {}\n\n{:<34} {:<7} {:<12} {:<5} limits\n",
         OPSETS.start(),
         OPSETS.end(),
         "operator",
+        "opsets",
         "ckks",
         "tfhe"
     );
     for row in &operators {
-        // Writing to a string cannot fail.
-        let _ = writeln!(
-            text,
-            "{:<20} {:<10} {:<5} {}",
-            row.name, row.ckks, row.tfhe, row.limits
+        let name = match row.domain {
+            "" => row.name.to_owned(),
+            domain => format!("{domain}.{}", row.name),
+        };
+        let line = format!(
+            "{name:<34} {:<7} {:<12} {:<5} {}",
+            format!("{}-{}", row.opsets[0], row.opsets[1]),
+            row.ckks,
+            row.tfhe,
+            row.limits
         );
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{}", line.trim_end());
     }
-    text.push_str("\nencrypted: on encrypted values; constants: on weights and shapes alone, while compiling; no: not yet");
+    text.push_str(LEGEND);
     ui.result(&text)?;
-    let bounds = |range: std::ops::RangeInclusive<i64>| [*range.start(), *range.end()];
     ui.object(&Outcome {
         opsets: bounds(OPSETS),
         ir_versions: bounds(IR_VERSIONS),
         operators,
     })
+}
+
+fn bounds(range: std::ops::RangeInclusive<i64>) -> [i64; 2] {
+    [*range.start(), *range.end()]
 }

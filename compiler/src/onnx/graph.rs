@@ -392,13 +392,9 @@ impl Importer<'_> {
 
     /// Imports a node; `None` where it, or what it reads, is faulty.
     fn node(&mut self, index: usize, node: &NodeProto) -> Option<Vec<Value>> {
-        let operator = if is_own_domain(&node.domain) {
-            op::find(&node.op_type)
-        } else {
-            None
-        };
-        let Some(operator) = operator else {
-            let own = is_own_domain(&node.domain);
+        let own = is_own_domain(&node.domain);
+        let domain = if own { "" } else { node.domain.as_str() };
+        let Some(operator) = op::find(domain, &node.op_type) else {
             let read =
                 |name: &&String| matches!(self.names.get(*name), Some(Some(Value::Encrypted(_))));
             let written = |name: &&String| !self.graph.input.iter().any(|i| i.name == **name);

@@ -21,7 +21,7 @@ mod prescan;
 mod tensor;
 
 pub use error::{ImportError, ModelError, ModelFault, NodeFault, Subject};
-pub use op::{OperatorInfo, operators};
+pub use op::{Computation, OperatorInfo, operators};
 pub use prescan::{ScanError, scan};
 
 use cipherloom_ir::tensor::Module;
@@ -29,7 +29,7 @@ use onnx_protobuf::{Message, ModelProto};
 use std::path::Path;
 
 /// The versions of ONNX's operators that are read.
-pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=22;
+pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
 
 /// The versions of ONNX's file format that are read.
 pub const IR_VERSIONS: std::ops::RangeInclusive<i64> = 3..=13;

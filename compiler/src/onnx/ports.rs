@@ -2,9 +2,10 @@
 
 use super::clear::Elem;
 use super::error::{ModelFault, Refusal, Subject};
-use super::{IR_VERSIONS, OPSETS};
+use super::{IR_VERSIONS, OPSETS, op};
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Size;
 use onnx_protobuf::{ModelProto, ValueInfoProto};
+use std::collections::BTreeSet;
 
 /// A dimension as declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,13 +162,25 @@ pub(super) fn versions(model: &ModelProto, faults: &mut Vec<ModelFault>) -> Opti
             None,
         );
     }
-    let own: Vec<i64> = model
-        .opset_import
-        .iter()
-        .filter(|o| is_own_domain(&o.domain))
-        .map(|o| o.version)
-        .collect();
-    match own[..] {
+    // Some exporters name the same version twice.
+    let versions = |wanted: fn(&str) -> bool| -> Vec<i64> {
+        let named = model.opset_import.iter().filter(|o| wanted(&o.domain));
+        let named: BTreeSet<i64> = named.map(|o| o.version).collect();
+        named.into_iter().collect()
+    };
+    let ml = versions(|domain| domain == op::ml::DOMAIN);
+    if let Some(version) = ml.iter().find(|v| !op::ml::OPSETS.contains(v)) {
+        fault(
+            format!(
+                "it uses version {version} of {}; versions {} to {} are read",
+                op::ml::DOMAIN,
+                op::ml::OPSETS.start(),
+                op::ml::OPSETS.end()
+            ),
+            Some("export again with `target_opset={\"ai.onnx.ml\": 3}`"),
+        );
+    }
+    match versions(is_own_domain)[..] {
         [] => {
             fault(
                 "it does not say which version of ONNX's operators it uses (no opset_import)"

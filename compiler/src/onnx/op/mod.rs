@@ -20,6 +20,7 @@ mod gemm;
 mod global_average_pool;
 mod identity;
 mod matmul;
+pub(super) mod ml;
 mod neg;
 mod pad;
 mod pow;
@@ -34,7 +35,9 @@ mod transpose;
 mod unsqueeze;
 mod window;
 
+use super::OPSETS;
 use super::call::{Call, Outputs};
+use std::ops::RangeInclusive;
 
 /// An operator as the importer knows it.
 pub(super) struct Operator {
@@ -42,26 +45,110 @@ pub(super) struct Operator {
     pub(super) import: fn(&mut Call<'_>) -> Outputs,
 }
 
+/// How an operator on encrypted values is computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Computation {
+    /// By additions, multiplications and data movement, exactly but for noise.
+    Exact,
+    /// By a polynomial that is fitted on the range of its operand.
+    Approximate,
+    /// Not under encryption: by the client after decryption, where it comes last.
+    Client,
+    /// On constants alone, while importing.
+    Constants,
+}
+
+impl Computation {
+    /// For people: `exact`, `approximate`, `client`, `constants`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Computation::Exact => "exact",
+            Computation::Approximate => "approximate",
+            Computation::Client => "client",
+            Computation::Constants => "constants",
+        }
+    }
+}
+
 /// What is known about an operator, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorInfo {
+    /// The domain; empty for ONNX's own.
+    pub domain: &'static str,
     /// The operator's name.
     pub name: &'static str,
-    /// Whether it works on encrypted values; otherwise only on constants.
-    pub encrypted: bool,
+    /// The version of the domain that brought the operator, or 1 where all versions that are read have it.
+    pub since: i64,
+    /// How it is computed.
+    pub computation: Computation,
     /// Limits of what is imported; empty where there are none.
     pub limits: &'static str,
 }
 
-macro_rules! operators {
-    ($($name:literal $encrypted:literal $import:path, $limits:literal;)*) => {
-        static OPERATORS: &[Operator] = &[
-            $(Operator { info: OperatorInfo { name: $name, encrypted: $encrypted, limits: $limits }, import: $import },)*
+impl OperatorInfo {
+    /// The versions of the domain in which the operator is read.
+    pub fn opsets(&self) -> RangeInclusive<i64> {
+        let all = if self.domain.is_empty() {
+            OPSETS
+        } else {
+            ml::OPSETS
+        };
+        (*all.start()).max(self.since)..=*all.end()
+    }
+}
+
+macro_rules! computation {
+    (true) => {
+        Computation::Exact
+    };
+    (false) => {
+        Computation::Constants
+    };
+    (exact) => {
+        Computation::Exact
+    };
+    (approximate) => {
+        Computation::Approximate
+    };
+    (client) => {
+        Computation::Client
+    };
+    (constants) => {
+        Computation::Constants
+    };
+}
+
+macro_rules! since {
+    () => {
+        1
+    };
+    ($version:literal) => {
+        $version
+    };
+}
+
+/// A table of operators of a domain: the name, how it is computed, the first version if not all have it, the
+/// importer and the limits.
+macro_rules! operator_table {
+    ($table:ident $domain:literal: $($name:literal $how:tt $(since $since:literal)? $import:path, $limits:literal;)*) => {
+        pub(super) static $table: &[Operator] = &[
+            $(Operator {
+                info: OperatorInfo {
+                    domain: $domain,
+                    name: $name,
+                    since: since!($($since)?),
+                    computation: computation!($how),
+                    limits: $limits,
+                },
+                import: $import,
+            },)*
         ];
     };
 }
 
-operators! {
+use {computation, operator_table, since};
+
+operator_table! { OPERATORS "":
     "Add" true arithmetic::add, "";
     "AveragePool" true average_pool::import, "1 or 2 spatial axes, no dilation";
     "BatchNormalization" true batch_normalization::import, "inference, constant statistics";
@@ -96,21 +183,26 @@ operators! {
     "Unsqueeze" true unsqueeze::import, "";
 }
 
-/// The importer of an operator of ONNX's own domain.
-pub(super) fn find(name: &str) -> Option<&'static Operator> {
-    OPERATORS.iter().find(|o| o.info.name == name)
+/// The importer of an operator, by its domain (empty for ONNX's own) and its name.
+pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
+    let table = match domain {
+        "" => OPERATORS,
+        ml::DOMAIN => ml::OPERATORS,
+        _ => return None,
+    };
+    table.iter().find(|o| o.info.name == name)
 }
 
-/// All operators that are imported, by name.
+/// All operators that are imported, by domain and name.
 pub fn operators() -> impl Iterator<Item = &'static OperatorInfo> {
-    OPERATORS.iter().map(|o| &o.info)
+    OPERATORS.iter().chain(ml::OPERATORS).map(|o| &o.info)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn operators_are_listed_once_and_sorted() {
-        let names: Vec<_> = super::operators().map(|o| o.name).collect();
+        let names: Vec<_> = super::operators().map(|o| (o.domain, o.name)).collect();
         assert!(names.is_sorted_by(|a, b| a < b));
     }
 }
