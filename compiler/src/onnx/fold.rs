@@ -168,7 +168,7 @@ mod tests {
             attribute,
             ..Default::default()
         };
-        let import = op::find(op_type).unwrap().import;
+        let import = op::find("", op_type).unwrap().import;
         assert!(is_clear(&inputs));
         let origin = Origin::Port("y".into());
         fold(
