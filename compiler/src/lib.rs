@@ -3,6 +3,7 @@
 //! This crate knows ONNX and the stages of `cipherloom-ir`. It holds no key, and nothing encrypted is
 //! executed here.
 
+pub mod approx;
 mod broadcast;
 pub mod compile;
 pub mod cost;

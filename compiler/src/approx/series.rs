@@ -1,0 +1,121 @@
+//! Chebyshev series over a domain.
+
+use cipherloom_ir::Range;
+use std::f64::consts::PI;
+
+/// A polynomial `sum c_k T_k(t)` with `t = (2 x - lo - hi) / (hi - lo)` over the domain `[lo, hi]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Series {
+    /// The domain, of positive width.
+    pub domain: Range,
+    /// The coefficients of T_0, T_1, ...; at least one.
+    pub coefficients: Vec<f64>,
+}
+
+impl Series {
+    /// The polynomial that agrees with `f` at the `degree + 1` Chebyshev nodes (the roots of `T_{degree + 1}`).
+    pub fn interpolate(f: &dyn Fn(f64) -> f64, domain: Range, degree: usize) -> Self {
+        let centre = 0.5 * (domain.lo + domain.hi);
+        let half = 0.5 * (domain.hi - domain.lo);
+        Self {
+            domain,
+            coefficients: interpolate(&|t| f(centre + half * t), degree),
+        }
+    }
+
+    /// The value at `x`, also outside of the domain.
+    pub fn eval(&self, x: f64) -> f64 {
+        clenshaw(&self.coefficients, self.unit(x))
+    }
+
+    /// The variable on `[-1, 1]` that belongs to `x`.
+    pub fn unit(&self, x: f64) -> f64 {
+        let Range { lo, hi } = self.domain;
+        (2.0 * x - lo - hi) / (hi - lo)
+    }
+
+    /// The highest power with a coefficient that is not zero; 0 for a constant.
+    pub fn degree(&self) -> usize {
+        let last = self.coefficients.iter().rposition(|c| *c != 0.0);
+        last.unwrap_or(0)
+    }
+
+    /// Without the highest coefficients, as many as together add at most `tolerance` to the error on the domain.
+    ///
+    /// Coefficients of the size of rounding errors would do harm outside of the domain, where `T_k` grows fast.
+    #[must_use]
+    pub fn trimmed(mut self, tolerance: f64) -> Self {
+        let mut dropped = 0.0;
+        while let [_, .., last] = self.coefficients[..] {
+            dropped += last.abs();
+            if dropped > tolerance {
+                break;
+            }
+            self.coefficients.pop();
+        }
+        self
+    }
+
+    /// The largest `|f - p|` over a grid on the domain that is dense at its ends and around 0.
+    pub fn sup_error(&self, f: &dyn Fn(f64) -> f64) -> f64 {
+        let points = 16 * self.coefficients.len().max(128);
+        let centre = 0.5 * (self.domain.lo + self.domain.hi);
+        let half = 0.5 * (self.domain.hi - self.domain.lo);
+        let angles = (0..=points).map(|i| PI * i as f64 / points as f64);
+        angles
+            .map(|angle| centre + half * libm::cos(angle))
+            .chain(self.domain.contains(0.0).then_some(0.0))
+            .map(|x| (f(x) - self.eval(x)).abs())
+            .fold(0.0, f64::max)
+    }
+}
+
+/// `sum c_k T_k(t)` by Clenshaw's recurrence.
+pub fn clenshaw(coefficients: &[f64], t: f64) -> f64 {
+    let (mut next, mut after) = (0.0, 0.0);
+    for c in coefficients.iter().skip(1).rev() {
+        (next, after) = (c + 2.0 * t * next - after, next);
+    }
+    coefficients.first().copied().unwrap_or(0.0) + t * next - after
+}
+
+/// Replaces every element by the series' value at it, as [`clenshaw`] does, several at a time.
+pub fn clenshaw_all(coefficients: &[f64], data: &mut [f64]) {
+    const LANES: usize = 8;
+    let first = coefficients.first().copied().unwrap_or(0.0);
+    let (blocks, rest) = data.as_chunks_mut::<LANES>();
+    for block in blocks {
+        let (mut next, mut after) = ([0.0; LANES], [0.0; LANES]);
+        for c in coefficients.iter().skip(1).rev() {
+            for lane in 0..LANES {
+                let value = c + 2.0 * block[lane] * next[lane] - after[lane];
+                after[lane] = next[lane];
+                next[lane] = value;
+            }
+        }
+        for lane in 0..LANES {
+            block[lane] = first + block[lane] * next[lane] - after[lane];
+        }
+    }
+    rest.iter_mut()
+        .for_each(|t| *t = clenshaw(coefficients, *t));
+}
+
+/// The coefficients of the interpolant on `[-1, 1]` at the roots of `T_{degree + 1}`.
+pub(super) fn interpolate(f: &dyn Fn(f64) -> f64, degree: usize) -> Vec<f64> {
+    let count = degree + 1;
+    // cos(pi j / (2 count)), of which all that is needed are signs and repetitions.
+    let cosines: Vec<f64> = (0..4 * count)
+        .map(|j| libm::cos(PI * j as f64 / (2 * count) as f64))
+        .collect();
+    let values: Vec<f64> = (0..count).map(|i| f(cosines[2 * i + 1])).collect();
+    (0..count)
+        .map(|k| {
+            let terms = values.iter().enumerate();
+            let sum: f64 = terms
+                .map(|(i, v)| v * cosines[(2 * i + 1) * k % (4 * count)])
+                .sum();
+            sum * if k == 0 { 1.0 } else { 2.0 } / count as f64
+        })
+        .collect()
+}
