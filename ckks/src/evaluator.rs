@@ -1,10 +1,13 @@
 //! The operations of the scheme.
 
+mod combine;
 mod products;
 mod rotations;
 mod sums;
 #[cfg(test)]
 mod tests;
+
+pub use combine::Combination;
 
 use crate::ciphertext::Ciphertext;
 use crate::error::{CkksError, KeyName};

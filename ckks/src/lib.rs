@@ -35,7 +35,7 @@ pub mod xof;
 
 pub use ciphertext::Ciphertext;
 pub use error::{CkksError, KeyName};
-pub use evaluator::Evaluator;
+pub use evaluator::{Combination, Evaluator};
 pub use keys::{EvaluationKeys, KeyStore, SeededEvaluationKeys, SeededSwitchingKey, SwitchingKey};
 pub use params::Parameters;
 pub use plaintext::{Complex64, PeriodicPoly, Plaintext};

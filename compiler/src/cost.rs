@@ -79,6 +79,17 @@ impl Limbs {
         work
     }
 
+    /// A sum of products and multiples: one relinearisation, fused with the rescale, if there are products.
+    pub fn combine(self, products: u64, terms: u64, rescale: bool) -> Work {
+        let mut work = match (products, rescale) {
+            (0, false) => Work::default(),
+            (0, true) => self.rescale(),
+            _ => self.key_switch(),
+        };
+        work.macs += (4 * products + 2 * terms) * self.q;
+        work
+    }
+
     /// A rescale that nothing is fused with.
     pub fn rescale(self) -> Work {
         Work {

@@ -5,6 +5,7 @@
 //! the highest level at which it is used.
 
 mod blocks;
+mod combine;
 mod estimates;
 
 use blocks::blocks;
@@ -152,6 +153,7 @@ impl<'c> Emitter<'c> {
                 | CircuitOp::Square
                 | CircuitOp::MulScalar { .. }
                 | CircuitOp::MulVector { .. }
+                | CircuitOp::Combine { .. }
         );
         let rescaled = if takes_rescale {
             self.sole_rescale(id)
@@ -175,6 +177,9 @@ impl<'c> Emitter<'c> {
         }
         self.fused.extend(rescaled);
         self.fused.insert(last);
+        if let CircuitOp::Combine { .. } = node.op {
+            return self.combine(node, &operands, last, rescale);
+        }
         let a = self.registers(operand(0)?)?;
         let dst = self.fresh(last)?;
         if let CircuitOp::MatVec {
@@ -252,7 +257,9 @@ impl<'c> Emitter<'c> {
                     plain_scale: plain_scale.clone(),
                     rescale,
                 },
-                CircuitOp::Input { .. } | CircuitOp::MatVec { .. } => continue,
+                CircuitOp::Input { .. } | CircuitOp::MatVec { .. } | CircuitOp::Combine { .. } => {
+                    continue;
+                }
             };
             self.step(last, op)?;
         }

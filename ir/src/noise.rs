@@ -5,6 +5,7 @@
 //! the variance of a coefficient, divided by the square of the scale.
 
 use crate::params::{CkksLiteral, SIGMA};
+use crate::scale::Scale;
 
 /// What the rules need to know of the parameters.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,6 +74,19 @@ impl NoiseModel {
     /// A whole key switch at `level`: key noise and rounding.
     pub fn key_switch(&self, level: usize, log_scale: f64) -> f64 {
         self.key_noise(level, log_scale) + self.rounding(log_scale)
+    }
+
+    /// A number that multiplies an operand of the given mean square, rounded to an integer over its scale. The error is
+    /// known exactly, and zero where the number times its scale is whole. It is real as a whole: the rule states
+    /// twice its square, since users take [`REAL_PART`] of every rule.
+    pub fn encoded_factor(value: f64, scale: &Scale, mean_square: f64) -> f64 {
+        let error = scale.rounding_error(value);
+        error * error * mean_square / REAL_PART
+    }
+
+    /// A number that is added to every slot, rounded at the scale: see [`Self::encoded_factor`].
+    pub fn encoded_constant(value: f64, scale: &Scale) -> f64 {
+        Self::encoded_factor(value, scale, 1.0)
     }
 
     /// A product of two ciphertexts with message mean squares `m1`, `m2` and variances `v1`, `v2`.

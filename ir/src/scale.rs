@@ -87,6 +87,20 @@ impl Scale {
         quotient * libm::exp2(ns as f64 - ds as f64)
     }
 
+    /// The size of the error that rounding `value * self` to an integer leaves in `value`; zero for what is not finite.
+    pub fn rounding_error(&self, value: f64) -> f64 {
+        let Some(exact) = BigRational::from_float(value) else {
+            return 0.0;
+        };
+        let scaled = &exact * &self.0;
+        let error = ((scaled.round() - &scaled) / &self.0).abs();
+        if error.is_zero() {
+            0.0
+        } else {
+            Self(error).to_f64()
+        }
+    }
+
     /// The logarithm to base 2.
     pub fn log2(&self) -> f64 {
         let (n, d) = (self.0.numer(), self.0.denom());

@@ -2,7 +2,7 @@
 
 use crate::ServerError;
 use crate::constants::Constants;
-use cipherloom_ckks::{Ciphertext, CkksError, Evaluator, KeyStore};
+use cipherloom_ckks::{Ciphertext, CkksError, Combination, Evaluator, KeyStore};
 use cipherloom_ir::plan::{Plan, Register, Step, StepOp};
 use std::collections::BTreeMap;
 
@@ -151,6 +151,29 @@ impl Executor<'_> {
             } => {
                 let product = eval.mul_scalar(get(a)?, *value, plain_scale);
                 (dst, rescaled(eval, product, *rescale))
+            }
+            StepOp::Combine {
+                dst,
+                products,
+                gain,
+                terms,
+                constant,
+                rescale,
+            } => {
+                let sum = Combination {
+                    products: products
+                        .iter()
+                        .map(|(a, b)| Ok((get(a)?, get(b)?)))
+                        .collect::<Result<_, ServerError>>()?,
+                    gain: *gain,
+                    terms: terms
+                        .iter()
+                        .map(|(y, value, scale)| Ok((get(y)?, *value, scale)))
+                        .collect::<Result<_, ServerError>>()?,
+                    constant: *constant,
+                };
+                let level = step.level + usize::from(*rescale);
+                (dst, eval.combine(&sum, level, *rescale, keys))
             }
             StepOp::Rescale { dst, a } => (dst, eval.rescale(get(a)?)),
             StepOp::DropLevel { dst, a, level } => (dst, eval.drop_level(get(a)?, *level)),

@@ -348,6 +348,7 @@ pub fn name(op: &StepOp) -> &'static str {
         StepOp::AddVector { .. } => "add vector",
         StepOp::MulVector { .. } => "mul vector",
         StepOp::MulScalar { .. } => "mul scalar",
+        StepOp::Combine { .. } => "combine",
         StepOp::Rescale { .. } => "rescale",
         StepOp::DropLevel { .. } => "drop level",
     }

@@ -151,7 +151,7 @@ impl Evaluator {
 }
 
 /// `round(value * scale)`, exactly, ties upwards.
-fn round_scaled(value: f64, scale: &Scale) -> Result<BigInt, CkksError> {
+pub(super) fn round_scaled(value: f64, scale: &Scale) -> Result<BigInt, CkksError> {
     if !value.is_finite() {
         return Err(CkksError::NotFinite { index: 0 });
     }
@@ -173,7 +173,7 @@ fn round_scaled(value: f64, scale: &Scale) -> Result<BigInt, CkksError> {
 }
 
 /// A signed integer modulo a prime.
-fn residue(value: &BigInt, p: u64) -> u64 {
+pub(super) fn residue(value: &BigInt, p: u64) -> u64 {
     let remainder: BigInt = value % BigInt::from(p);
     let positive = if remainder.is_negative() {
         remainder + p

@@ -60,6 +60,21 @@ pub(crate) struct Broadcast<'a, W> {
     pub(crate) accumulate: bool,
 }
 
+/// Two rows, and two rows that they are multiplied with.
+pub(crate) type RowPair<'a> = [&'a [u64]; 2];
+
+/// Sums of tensor products and multiples modulo one prime.
+///
+/// `out_0 = sum a_0 b_0 + sum f x_0 + constant`, `out_1 = sum (a_0 b_1 + a_1 b_0) + sum f x_1`, `out_2 = sum a_1 b_1`.
+pub(crate) struct Sums<'a> {
+    /// The pairs `a` and `b`.
+    pub(crate) products: &'a [(RowPair<'a>, RowPair<'a>)],
+    /// The pairs `x` and the factors `f`.
+    pub(crate) terms: &'a [(RowPair<'a>, u64)],
+    /// A residue.
+    pub(crate) constant: u64,
+}
+
 #[cfg(test)]
 thread_local! {
     /// Tests set this to run the portable code on their thread.
@@ -151,6 +166,26 @@ pub(crate) fn tensor(m: &Modulus, out: [&mut [u64]; 3], a: [&[u64]; 2], b: [&[u6
     let len = out[0].len();
     assert!(out.iter().all(|x| x.len() == len) && a.iter().chain(&b).all(|x| x.len() == len));
     dispatch!(len, 8, tensor(m, out, a, b));
+}
+
+/// See [`Sums`]; `out2` must be there if there are products.
+pub(crate) fn sums(m: &Modulus, out: [&mut [u64]; 2], out2: Option<&mut [u64]>, work: &Sums<'_>) {
+    let [out0, out1] = out;
+    let n = out0.len();
+    let fits = |rows: &RowPair<'_>| rows.iter().all(|row| row.len() == n);
+    assert!(out1.len() == n && work.terms.iter().all(|(x, _)| fits(x)));
+    assert!(work.products.iter().all(|(a, b)| fits(a) && fits(b)));
+    assert!(2 * work.products.len() + work.terms.len() <= MAX_TERMS);
+    match out2 {
+        Some(out2) => {
+            assert_eq!(out2.len(), n);
+            dispatch!(n, 8, sums_of_products(m, [out0, out1, out2], work));
+        }
+        None => {
+            assert!(work.products.is_empty());
+            dispatch!(n, 8, sums_of_multiples(m, [out0, out1], work));
+        }
+    }
 }
 
 /// `out = sum_j rows_j * factors_j`, the factors in Montgomery form; rows may hold any words below 2^50.

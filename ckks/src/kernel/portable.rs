@@ -3,7 +3,7 @@
 //! The callers in `kernel` have checked that all slices of a call are equally long.
 
 use super::modulus::{Modulus, Shoup};
-use super::{Broadcast, InnerProduct, Word};
+use super::{Broadcast, InnerProduct, Sums, Word};
 
 pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x = m.add(*x, *y));
@@ -150,5 +150,49 @@ pub(crate) fn mac_broadcast<W: Word>(
             out0[i] = word0;
             out1[i] = word1;
         }
+    }
+}
+
+/// The sums of multiples at one position.
+fn multiples(work: &Sums<'_>, i: usize) -> [u128; 2] {
+    let mut sums = [0_u128; 2];
+    for (x, factor) in work.terms {
+        for (sum, row) in sums.iter_mut().zip(x) {
+            *sum += u128::from(row[i]) * u128::from(*factor);
+        }
+    }
+    sums
+}
+
+/// A sum of products of plain residues, reduced.
+fn plain(m: &Modulus, sum: u128) -> u64 {
+    m.mul_montgomery(m.reduce_sum(sum), m.radix_squared)
+}
+
+pub(crate) fn sums_of_products(m: &Modulus, out: [&mut [u64]; 3], work: &Sums<'_>) {
+    let [d0, d1, d2] = out;
+    for i in 0..d0.len() {
+        let ([mut sum0, mut sum1], mut sum2) = (multiples(work, i), 0_u128);
+        for (a, b) in work.products {
+            let (a, b) = (
+                a.map(|row| u128::from(row[i])),
+                b.map(|row| u128::from(row[i])),
+            );
+            sum0 += a[0] * b[0];
+            sum1 += a[0] * b[1] + a[1] * b[0];
+            sum2 += a[1] * b[1];
+        }
+        d0[i] = m.add(plain(m, sum0), work.constant);
+        d1[i] = plain(m, sum1);
+        d2[i] = plain(m, sum2);
+    }
+}
+
+pub(crate) fn sums_of_multiples(m: &Modulus, out: [&mut [u64]; 2], work: &Sums<'_>) {
+    let [d0, d1] = out;
+    for i in 0..d0.len() {
+        let [sum0, sum1] = multiples(work, i);
+        d0[i] = m.add(plain(m, sum0), work.constant);
+        d1[i] = plain(m, sum1);
     }
 }

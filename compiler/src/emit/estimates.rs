@@ -47,6 +47,16 @@ pub(super) fn estimates(plan: &Plan) -> Estimates {
                     work += limbs(level).rescale();
                 }
             }
+            StepOp::Combine {
+                products,
+                terms,
+                rescale,
+                ..
+            } => {
+                let level = step.level + usize::from(*rescale);
+                let (products, terms) = (products.len() as u64, terms.len() as u64);
+                work += limbs(level).combine(products, terms, *rescale);
+            }
             StepOp::Rescale { .. } => work += limbs(step.level + 1).rescale(),
             StepOp::Add { .. } | StepOp::Sub { .. } | StepOp::AddVector { .. } => {
                 work += Work {

@@ -136,7 +136,25 @@ pub enum CircuitOp {
     },
     /// The same value at the node's lower level; the scale stays.
     DropLevel,
+    /// `gain * (x0 x1 + x2 x3 + ..) + c0 y0 + c1 y1 + .. + constant`: the sum before one relinearisation.
+    ///
+    /// The products share one scale S; the result's scale is S / gain, which relabels and costs nothing. Each
+    /// factor's plaintext scale times its operand's scale is the result's scale. Operands may lie at higher levels
+    /// than the node: their lower limbs are used.
+    Combine {
+        /// The number of products; operands 2i and 2i + 1 are the factors of product i.
+        products: usize,
+        /// What the sum of products is multiplied with; 1 where there are no products.
+        gain: u32,
+        /// For each further operand: the number that multiplies it, and the number's plaintext scale.
+        factors: Vec<(f64, Scale)>,
+        /// What is added to every element, encoded at the result's scale.
+        constant: f64,
+    },
 }
+
+/// The most operands of one [`CircuitOp::Combine`].
+pub const MAX_COMBINED: usize = 4096;
 
 impl CircuitOp {
     /// The keyword of the text form.
@@ -153,6 +171,7 @@ impl CircuitOp {
             CircuitOp::MulScalar { .. } => "mul_scalar",
             CircuitOp::MulVector { .. } => "mul_vector",
             CircuitOp::DropLevel => "drop_level",
+            CircuitOp::Combine { .. } => "combine",
         }
     }
 
@@ -161,6 +180,9 @@ impl CircuitOp {
         match self {
             CircuitOp::Input { .. } => 0,
             CircuitOp::Add | CircuitOp::Sub | CircuitOp::Mul => 2,
+            CircuitOp::Combine {
+                products, factors, ..
+            } => products.saturating_mul(2).saturating_add(factors.len()),
             _ => 1,
         }
     }

@@ -258,6 +258,10 @@ fn read_row(
     let id = cursor.node()?;
     cursor.equals()?;
     let word = cursor.word()?;
+    if word == "combine" {
+        let (op, operands) = read_combine(&mut cursor, names.scales)?;
+        return Ok((id, op, operands, line.origin()?));
+    }
     let mut args = Args::read(cursor)?;
     let operands = args.nodes.clone();
     let name = args.names.first().cloned().unwrap_or_default();
@@ -318,4 +322,34 @@ fn read_row(
     };
     args.end(named, texts)?;
     Ok((id, op, operands, line.origin()?))
+}
+
+/// `%1, %2 gain 2 plus %3 times 0.5 at $0 constant 1.0`.
+fn read_combine(
+    cursor: &mut Cursor<'_, '_>,
+    scales: &ScaleTable,
+) -> Result<(CircuitOp, Vec<NodeId>), ParseError> {
+    let mut operands = Vec::new();
+    while !cursor.accept("gain") {
+        operands.push(cursor.node()?);
+    }
+    if operands.len() % 2 != 0 {
+        return Err(cursor.error("the factors of products come in pairs"));
+    }
+    let (products, gain) = (operands.len() / 2, cursor.number()?);
+    let mut factors = Vec::new();
+    while cursor.accept("plus") {
+        operands.push(cursor.node()?);
+        factors.push(scales.factor(cursor)?);
+    }
+    cursor.expect("constant")?;
+    let constant = cursor.number()?;
+    cursor.end()?;
+    let op = CircuitOp::Combine {
+        products,
+        gain,
+        factors,
+        constant,
+    };
+    Ok((op, operands))
 }

@@ -75,14 +75,14 @@ pub(super) fn circuit() -> Circuit {
     let sum = add(CircuitOp::Add, &[squared, product], 3, &s3, 1);
     let difference = add(CircuitOp::Sub, &[sum, squared], 3, &s3, 1);
     let s4 = s3.div_prime(q[3]);
-    let y = add(CircuitOp::Rescale, &[difference], 2, &s4, 1);
+    let rescaled = add(CircuitOp::Rescale, &[difference], 2, &s4, 1);
     let s5 = s4.mul(&w);
     let y = add(
         CircuitOp::MulVector {
             vector: VectorId(0),
             plain_scale: w.clone(),
         },
-        &[y],
+        &[rescaled],
         2,
         &s5,
         1,
@@ -100,7 +100,35 @@ pub(super) fn circuit() -> Circuit {
         &s7,
         1,
     );
+    let low = y;
     let y = add(CircuitOp::DropLevel, &[y], 0, &s7, 1);
+    // Two products with operands at level 3, and a term at level 2.
+    let s8 = s3.div(&Scale::pow2(1));
+    let combined = add(
+        CircuitOp::Combine {
+            products: 2,
+            gain: 2,
+            factors: vec![(-0.75, s8.div(&s4))],
+            constant: 0.25,
+        },
+        &[b, m, b, b, rescaled],
+        2,
+        &s8,
+        1,
+    );
+    let s9 = s8.mul(&Scale::pow2(3));
+    add(
+        CircuitOp::Combine {
+            products: 0,
+            gain: 1,
+            factors: vec![(0.5, Scale::pow2(3)), (1e-3, s9.div(&s7))],
+            constant: 0.0,
+        },
+        &[combined, low],
+        1,
+        &s9,
+        1,
+    );
     let port = |name: &str, node, shape: Vec<usize>| Port {
         name: name.into(),
         node,

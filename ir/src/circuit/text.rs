@@ -87,11 +87,14 @@ pub fn print(circuit: &Circuit) -> String {
 /// A line of counts, as a comment.
 fn summary(circuit: &Circuit) -> String {
     let ids = circuit.graph.ids();
-    let count = |wanted: fn(&CircuitOp) -> bool| {
-        ids.iter()
-            .filter_map(|id| circuit.graph.get(*id))
-            .filter(|n| wanted(&n.op))
-            .count()
+    let count = |of: fn(&CircuitOp) -> usize| -> usize {
+        let nodes = ids.iter().filter_map(|id| circuit.graph.get(*id));
+        nodes.map(|n| of(&n.op)).sum()
+    };
+    let multiplications = |op: &CircuitOp| match op {
+        CircuitOp::Mul | CircuitOp::Square => 1,
+        CircuitOp::Combine { products, .. } => *products,
+        _ => 0,
     };
     let levels = || {
         ids.iter()
@@ -102,9 +105,9 @@ fn summary(circuit: &Circuit) -> String {
     format!(
         "; depth {depth} of {} · ct*ct {} · matvec {} · rescale {}\n",
         circuit.params.max_level(),
-        count(|op| matches!(op, CircuitOp::Mul | CircuitOp::Square)),
-        count(|op| matches!(op, CircuitOp::MatVec { .. })),
-        count(|op| matches!(op, CircuitOp::Rescale)),
+        count(multiplications),
+        count(|op| usize::from(matches!(op, CircuitOp::MatVec { .. }))),
+        count(|op| usize::from(matches!(op, CircuitOp::Rescale))),
     )
 }
 
@@ -164,11 +167,25 @@ fn spell_op(circuit: &Circuit, op: &CircuitOp, operands: &[NodeId], scales: &mut
                 scales.spell(plain_scale)
             );
         }
+        CircuitOp::Combine {
+            products,
+            gain,
+            factors,
+            constant,
+        } => {
+            let terms = parts.split_off(products.saturating_mul(2).min(parts.len()));
+            let _ = write!(attributes, " gain {gain}");
+            for (operand, (value, plain_scale)) in terms.iter().zip(factors) {
+                let term = text::term(operand, *value, &scales.spell(plain_scale));
+                let _ = write!(attributes, " {term}");
+            }
+            let _ = write!(attributes, " constant {}", text::number(*constant));
+        }
         _ => {}
     }
-    format!("{} {}{attributes}", op.name(), parts.join(", "))
-        .trim_end()
-        .to_owned()
+    let parts = parts.join(", ");
+    let blank = if parts.is_empty() { "" } else { " " };
+    format!("{}{blank}{parts}{attributes}", op.name())
 }
 
 /// Shape, period, number of ciphertexts and positions.

@@ -87,6 +87,10 @@ fn faults_have_their_place() {
         ("block 4", "block", "%1 = matvec"),
         ("= square %3", "= squire %3", "%4 = square"),
         ("value 0.1", "value [0.1]", "%11 = mul_scalar"),
+        ("combine %3, %2", "combine %3", "%13 = combine"),
+        ("gain 2 plus", "gain 2 minus", "%13 = combine"),
+        ("times -0.75", "times %1", "%13 = combine"),
+        ("constant 0.25", "constant", "%13 = combine"),
         ("layout #1 [", "layout #7 [", "layout #1 ["),
         ("at [3-1x4]", "at [3-1x5]", "layout #0 ["),
         ("at [3-1x4]", "at [3+1x99999999]", "layout #0 ["),
@@ -114,7 +118,7 @@ proptest! {
         scale in (1_u64.., 1_u64..),
         positions in prop::collection::vec(any::<u32>(), 0..9),
         (start, stride, count) in (0_u32..1000, 0_u32..50, 0_u32..20),
-        at in 0_usize..13,
+        at in 0_usize..15,
     ) {
         let mut circuit = circuit();
         let node = circuit.graph.get_mut(NodeId::new(at)).unwrap();

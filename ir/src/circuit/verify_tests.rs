@@ -18,6 +18,19 @@ fn matrix_of(circuit: &mut Circuit) -> &mut Matrix {
     Arc::make_mut(&mut circuit.matrices[0])
 }
 
+/// Changes gain, factors or constant of the sum with products.
+fn change_sum(circuit: &mut Circuit, change: fn(&mut u32, &mut [(f64, Scale)], &mut f64)) {
+    if let CircuitOp::Combine {
+        gain,
+        factors,
+        constant,
+        ..
+    } = &mut node(circuit, 13).op
+    {
+        change(gain, factors, constant);
+    }
+}
+
 #[test]
 fn the_good_twin_has_no_fault() {
     assert_eq!(faults(|_| ()), "");
@@ -135,6 +148,47 @@ fn each_bad_twin_is_found() {
         ("the factor is not finite", |c| {
             if let CircuitOp::MulScalar { value, .. } = &mut node(c, 11).op {
                 *value = f64::NAN;
+            }
+        }),
+        ("combine takes 5 operands, not 4", |c| {
+            assert!(
+                c.graph
+                    .set_operands(NodeId::new(13), &[3, 2, 3, 3].map(NodeId::new))
+            )
+        }),
+        ("a gain of 0", |c| change_sum(c, |gain, _, _| *gain = 0)),
+        ("product 1 gives the scale", |c| {
+            change_sum(c, |gain, _, _| *gain = 3)
+        }),
+        ("term 0 has the scale", |c| {
+            change_sum(c, |_, factors, _| factors[0].1 = Scale::pow2(5))
+        }),
+        ("a factor or the constant", |c| {
+            change_sum(c, |_, factors, _| factors[0].0 = f64::NAN)
+        }),
+        ("a factor or the constant", |c| {
+            change_sum(c, |_, _, constant| *constant = f64::INFINITY)
+        }),
+        ("an operand has level 2, below the result's 3", |c| {
+            node(c, 13).level = 3
+        }),
+        ("an operand has layout #0, not #1", |c| {
+            assert!(
+                c.graph
+                    .set_operands(NodeId::new(13), &[0, 2, 3, 3, 8].map(NodeId::new))
+            )
+        }),
+        ("combine takes 1 to 4096 operands, not 0", |c| {
+            node(c, 0).op = CircuitOp::Combine {
+                products: 0,
+                gain: 1,
+                factors: vec![],
+                constant: 0.0,
+            }
+        }),
+        ("a gain of 2 for 0 products", |c| {
+            if let CircuitOp::Combine { gain, .. } = &mut node(c, 14).op {
+                *gain = 2;
             }
         }),
     ];

@@ -6,6 +6,7 @@ use super::{
     Block, ClientPlan, Diagonal, Estimates, KeyRequest, Plan, PlanError, PlanPort, Register,
     RotationKeySpec, SlotVector, Step, StepOp, Transform, module_wire, proto,
 };
+use crate::circuit::MAX_COMBINED;
 use crate::container::PlanId;
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
@@ -215,6 +216,34 @@ fn step_op(op: proto::StepOp) -> Result<StepOp, PlanError> {
             a: r(o.a),
             level: o.level as usize,
         },
+        Wire::Combine(o) => combine(o)?,
+    })
+}
+
+fn combine(o: proto::Combine) -> Result<StepOp, PlanError> {
+    let operands = o.factors.len().saturating_add(o.terms.len());
+    if !o.factors.len().is_multiple_of(2) || operands > MAX_COMBINED {
+        return Err(bad(format!(
+            "a sum has {} factors and {} terms; factors come in pairs, and there are at most {MAX_COMBINED} operands",
+            o.factors.len(),
+            o.terms.len()
+        )));
+    }
+    let pair = |p: &[u32]| match *p {
+        [a, b] => Some((Register(a), Register(b))),
+        _ => None,
+    };
+    Ok(StepOp::Combine {
+        dst: Register(o.dst),
+        products: o.factors.chunks_exact(2).filter_map(pair).collect(),
+        gain: o.gain,
+        terms: o
+            .terms
+            .into_iter()
+            .map(|t| Ok((Register(t.operand), t.value, scale(t.plain_scale)?)))
+            .collect::<Result<_, PlanError>>()?,
+        constant: o.constant,
+        rescale: o.rescale,
     })
 }
 

@@ -176,6 +176,28 @@ fn step_op(op: &StepOp) -> proto::StepOp {
             ..unary(dst, a)
         }),
         StepOp::Rescale { dst, a } => Wire::Rescale(unary(dst, a)),
+        StepOp::Combine {
+            dst,
+            products,
+            gain,
+            terms,
+            constant,
+            rescale,
+        } => Wire::Combine(proto::Combine {
+            dst: dst.0,
+            factors: products.iter().flat_map(|(a, b)| [a.0, b.0]).collect(),
+            gain: *gain,
+            terms: terms
+                .iter()
+                .map(|(operand, value, plain_scale)| proto::Term {
+                    operand: operand.0,
+                    value: *value,
+                    plain_scale: fraction(plain_scale),
+                })
+                .collect(),
+            constant: *constant,
+            rescale: *rescale,
+        }),
         StepOp::DropLevel { dst, a, level } => Wire::DropLevel(Arithmetic {
             level: *level as u32,
             ..unary(dst, a)

@@ -145,7 +145,10 @@ fn execution(plan: &Plan) -> u64 {
                 .transforms
                 .get(*transform as usize)
                 .map_or(0, |t| transform_scratch(params, t)),
-            StepOp::Mul { .. } | StepOp::Square { .. } => {
+            StepOp::Combine { products, .. } if products.is_empty() => {
+                2 * ciphertext(step.level + 1)
+            }
+            StepOp::Mul { .. } | StepOp::Square { .. } | StepOp::Combine { .. } => {
                 let limbs = step.level + 2 + params.p.len();
                 // The product's three parts, the digits, the switched pair and its division.
                 rows(params, 6 * limbs) + THREADS * rows(params, limbs)

@@ -212,6 +212,23 @@ pub enum StepOp {
         /// Whether the result is rescaled.
         rescale: bool,
     },
+    /// `dst = gain * (sum of products) + sum of terms + constant`, relinearised once if there are products.
+    ///
+    /// Operands may lie at higher levels than the result: their lower limbs are used.
+    Combine {
+        /// The result.
+        dst: Register,
+        /// The factors of each product; the products share one scale.
+        products: Vec<(Register, Register)>,
+        /// What the sum of products is multiplied with, by division of its scale; 1 where there are no products.
+        gain: u32,
+        /// What is added: the operand, the number that multiplies it, and the number's scale.
+        terms: Vec<(Register, f64, Scale)>,
+        /// What is added to every slot.
+        constant: f64,
+        /// Whether the result is rescaled.
+        rescale: bool,
+    },
     /// `dst = a`, divided by the last prime.
     Rescale {
         /// The result.

@@ -259,7 +259,7 @@ pub(super) struct Step {
     pub(super) origin: String,
     #[prost(uint32, tag = "7")]
     pub(super) key_space: u32,
-    #[prost(oneof = "StepOp", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25")]
+    #[prost(oneof = "StepOp", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
     pub(super) op: Option<StepOp>,
 }
 
@@ -285,6 +285,8 @@ pub(super) enum StepOp {
     Rescale(Arithmetic),
     #[prost(message, tag = "25")]
     DropLevel(Arithmetic),
+    #[prost(message, tag = "26")]
+    Combine(Combine),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -320,6 +322,35 @@ pub(super) struct Arithmetic {
     pub(super) plain_scale: Option<Fraction>,
     #[prost(uint32, tag = "8")]
     pub(super) level: u32,
+}
+
+/// Sums of products and of multiples.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Combine {
+    #[prost(uint32, tag = "1")]
+    pub(super) dst: u32,
+    /// Two registers for each product.
+    #[prost(uint32, repeated, tag = "2")]
+    pub(super) factors: Vec<u32>,
+    #[prost(uint32, tag = "3")]
+    pub(super) gain: u32,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) terms: Vec<Term>,
+    #[prost(double, tag = "5")]
+    pub(super) constant: f64,
+    #[prost(bool, tag = "6")]
+    pub(super) rescale: bool,
+}
+
+/// A multiple of an operand.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Term {
+    #[prost(uint32, tag = "1")]
+    pub(super) operand: u32,
+    #[prost(double, tag = "2")]
+    pub(super) value: f64,
+    #[prost(message, optional, tag = "3")]
+    pub(super) plain_scale: Option<Fraction>,
 }
 
 /// The clear network. Nodes stand in topological order and are numbered by it.

@@ -285,6 +285,9 @@ struct Parts<'a> {
     value: Option<f64>,
     scale: Option<Scale>,
     level: Option<usize>,
+    gain: Option<u32>,
+    terms: Vec<(Register, f64, Scale)>,
+    constant: Option<f64>,
     rescaled: bool,
 }
 
@@ -311,6 +314,14 @@ impl<'a> Parts<'a> {
                         Some(scale.ok_or_else(|| cursor.error("this is no scale of the table"))?);
                 }
                 "level" => parts.level = Some(cursor.number()?),
+                "gain" => parts.gain = Some(cursor.number()?),
+                "constant" => parts.constant = Some(cursor.number()?),
+                "plus" => {
+                    let word = cursor.word()?;
+                    let operand = Register(letter(cursor, word, 'r')?);
+                    let (value, scale) = scales.factor(cursor)?;
+                    parts.terms.push((operand, value, scale));
+                }
                 "rescaled" => parts.rescaled = true,
                 word @ ("bias" | "free") => section = word,
                 word if section == "bias" => parts.bias.push(letter(cursor, word, 'v')?),
@@ -417,6 +428,27 @@ fn read_step(
                 dst,
                 a,
                 level: parts.level.ok_or_else(|| missing("level"))?,
+            }
+        }
+        "combine" => {
+            let pair = |p: &[Register]| match *p {
+                [a, b] => Ok((a, b)),
+                _ => Err(line.error("the factors of products come in pairs")),
+            };
+            StepOp::Combine {
+                dst: match parts.results[..] {
+                    [dst] => dst,
+                    _ => return Err(line.error("combine has 1 result")),
+                },
+                products: parts
+                    .operands
+                    .chunks(2)
+                    .map(pair)
+                    .collect::<Result<_, _>>()?,
+                gain: parts.gain.ok_or_else(|| missing("gain"))?,
+                terms: parts.terms.clone(),
+                constant: parts.constant.ok_or_else(|| missing("constant"))?,
+                rescale,
             }
         }
         _ => return Err(line.error(format!("{word:?} is no step"))),

@@ -5,6 +5,7 @@
 //! that the rules of [`crate::noise`] give for this step alone; the sum over steps is the predicted error. The noise
 //! comes from the simulator's own generator, so a seed gives the same figures on every machine.
 
+mod combine;
 mod state;
 mod transform;
 
@@ -225,15 +226,12 @@ impl<'p> Simulator<'p> {
                 plain_scale,
                 rescale,
             } => {
-                // The factor is encoded as an integer over its scale: an error of its own, the same in every run.
-                let scale = plain_scale.to_f64();
-                let rounded = libm::round(value * scale) / scale;
-                let exact = state.noise.is_none() || !rounded.is_finite();
-                let factor = if exact { *value } else { rounded };
+                let factor = state.encoded(*value, plain_scale);
                 let values = state.get(*a)?.iter().map(|a| a * factor).collect();
                 let variance = self.rounding(*dst, *rescale)?;
                 state.finish(*dst, values, variance)?;
             }
+            StepOp::Combine { .. } => self.combine(op, state)?,
             StepOp::Rescale { dst, a } => {
                 let values = state.get(*a)?.to_vec();
                 let variance = self.rounding(*dst, true)?;

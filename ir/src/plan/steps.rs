@@ -26,7 +26,10 @@ impl Plan {
                         *level = (*level).max(transform.level as u32);
                     }
                 }
-                StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => {
+                StepOp::Combine { products, .. } if products.is_empty() => {}
+                StepOp::Mul { rescale, .. }
+                | StepOp::Square { rescale, .. }
+                | StepOp::Combine { rescale, .. } => {
                     // A step may state any level, as far as is known here.
                     let level = u32::try_from(step.level).unwrap_or(u32::MAX);
                     let level = level.saturating_add(u32::from(*rescale));
@@ -60,6 +63,13 @@ impl StepOp {
             | StepOp::MulScalar { a, .. }
             | StepOp::Rescale { a, .. }
             | StepOp::DropLevel { a, .. } => vec![*a],
+            StepOp::Combine {
+                products, terms, ..
+            } => products
+                .iter()
+                .flat_map(|(a, b)| [*a, *b])
+                .chain(terms.iter().map(|(y, _, _)| *y))
+                .collect(),
         }
     }
 
@@ -74,6 +84,7 @@ impl StepOp {
             | StepOp::AddVector { dst, .. }
             | StepOp::MulVector { dst, .. }
             | StepOp::MulScalar { dst, .. }
+            | StepOp::Combine { dst, .. }
             | StepOp::Rescale { dst, .. }
             | StepOp::DropLevel { dst, .. } => vec![*dst],
         }
@@ -82,5 +93,10 @@ impl StepOp {
     /// Whether the step is a product of its operands, whose scales may differ.
     pub(super) fn multiplies(&self) -> bool {
         matches!(self, StepOp::Mul { .. })
+    }
+
+    /// Whether the operands may differ in level and scale, within the rules that the step has of its own.
+    pub(super) fn combines(&self) -> bool {
+        matches!(self, StepOp::Combine { .. })
     }
 }

@@ -234,6 +234,19 @@ pub(super) fn plan() -> Plan {
             &last,
             &[9],
         ),
+        step(
+            StepOp::Combine {
+                dst: r(12),
+                products: vec![(r(10), r(10))],
+                gain: 1024,
+                terms: vec![(r(10), -0.75, last.div(&Scale::pow2(10)))],
+                constant: 0.25,
+                rescale: false,
+            },
+            0,
+            &last.mul(&last).div(&Scale::pow2(10)),
+            &[12],
+        ),
     ];
     let input = PlanPort {
         name: "x".into(),

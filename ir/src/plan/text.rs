@@ -150,18 +150,22 @@ impl StepOp {
             StepOp::MulScalar { .. } => "mul_scalar",
             StepOp::Rescale { .. } => "rescale",
             StepOp::DropLevel { .. } => "drop_level",
+            StepOp::Combine { .. } => "combine",
         }
     }
 }
 
 fn spell_step(step: &Step, scales: &mut Scales) -> String {
     let op = &step.op;
-    let mut out = format!(
-        "{} = {} {}",
-        list(&op.results()),
-        op.name(),
-        list(&op.operands())
-    );
+    let mut operands = op.operands();
+    if let StepOp::Combine { products, .. } = op {
+        operands.truncate(2 * products.len());
+    }
+    let operands = list(&operands);
+    let mut out = format!("{} = {} {operands}", list(&op.results()), op.name());
+    if operands.is_empty() {
+        out.pop();
+    }
     let mut push = |part: String| {
         out.push(' ');
         out.push_str(&part);
@@ -199,6 +203,19 @@ fn spell_step(step: &Step, scales: &mut Scales) -> String {
             ));
         }
         StepOp::DropLevel { level, .. } => push(format!("level {level}")),
+        StepOp::Combine {
+            gain,
+            terms,
+            constant,
+            ..
+        } => {
+            push(format!("gain {gain}"));
+            for (operand, value, plain_scale) in terms {
+                let scale = scales.spell(plain_scale);
+                push(text::term(&operand.to_string(), *value, &scale));
+            }
+            push(format!("constant {}", text::number(*constant)));
+        }
         _ => {}
     }
     let rescaled = match op {
@@ -206,7 +223,8 @@ fn spell_step(step: &Step, scales: &mut Scales) -> String {
         | StepOp::Mul { rescale, .. }
         | StepOp::Square { rescale, .. }
         | StepOp::MulVector { rescale, .. }
-        | StepOp::MulScalar { rescale, .. } => *rescale,
+        | StepOp::MulScalar { rescale, .. }
+        | StepOp::Combine { rescale, .. } => *rescale,
         _ => false,
     };
     if rescaled {

@@ -59,6 +59,10 @@ fn faults_have_their_place() {
         ("by t0", "by v0", "by t0"),
         ("by t0", "", "by t0"),
         ("value 0.3", "value", "value 0.3"),
+        ("combine r10, r10", "combine r10", "combine"),
+        ("gain 1024", "gain -1", "combine"),
+        ("times -0.75", "times", "combine"),
+        ("plus r10", "plus 10", "combine"),
         ("vector v1", "vector v2", "vector v1"),
         ("transform t0", "transform t1", "transform t0"),
         ("· f32 ·", "· f99 ·", "input \"x\""),
@@ -81,7 +85,7 @@ proptest! {
         rotations in prop::collection::vec((any::<u32>(), 0_u32..3), 0..8),
         registers in prop::collection::vec(any::<u32>().prop_map(Register), 0..4),
         levels in any::<(Option<u32>, Option<u32>)>(),
-        at in 0_usize..10,
+        at in 0_usize..11,
     ) {
         let mut plan = plan();
         let scale = Scale::from_u64(scale.0).unwrap().div(&Scale::from_u64(scale.1).unwrap());

@@ -281,17 +281,20 @@ impl<'a> Checker<'a> {
             .into_iter()
             .filter_map(|r| self.read(&place, r))
             .collect();
+        if step.op.operands().is_empty() {
+            self.fault(&place, "the step has no operand");
+        }
         if let Some(first) = found
             .first()
             .filter(|_| found.len() == step.op.operands().len())
         {
-            if found
-                .iter()
-                .any(|k| k.level != first.level || k.scale != first.scale && !step.op.multiplies())
-            {
+            let differs = |k: &Known| {
+                k.level != first.level || k.scale != first.scale && !step.op.multiplies()
+            };
+            if !step.op.combines() && found.iter().any(differs) {
                 self.fault(&place, "the operands differ in level or scale");
             }
-            if let Some((level, scale)) = self.result(&place, &step.op, &found) {
+            if let Some((level, scale)) = self.result(&place, step, &found) {
                 if level != step.level {
                     self.fault(
                         &place,

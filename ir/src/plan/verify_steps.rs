@@ -1,7 +1,8 @@
 //! Level and scale of a step's result, by the scheme's rules.
 
-use super::StepOp;
 use super::verify::{Checker, Known};
+use super::{Step, StepOp};
+use crate::circuit::MAX_COMBINED;
 use crate::scale::Scale;
 use std::collections::BTreeSet;
 
@@ -10,11 +11,12 @@ impl Checker<'_> {
     pub(super) fn result(
         &mut self,
         place: &str,
-        op: &StepOp,
+        step: &Step,
         operands: &[Known],
     ) -> Option<(usize, Scale)> {
         let a = operands.first()?;
-        let (scale, rescale) = match op {
+        let mut from = a.level;
+        let (scale, rescale) = match &step.op {
             StepOp::LinearTransform {
                 transform,
                 src,
@@ -97,20 +99,73 @@ impl Checker<'_> {
                 }
                 return Some((*level, a.scale.clone()));
             }
+            StepOp::Combine { rescale, .. } => {
+                // The level is the step's to choose, below those of its operands.
+                from = step.level.saturating_add(usize::from(*rescale));
+                (self.combined(place, &step.op, operands, from)?, *rescale)
+            }
         };
         if !rescale {
-            return Some((a.level, scale));
+            return Some((from, scale));
         }
-        match (a.level.checked_sub(1), self.plan.params.q.get(a.level)) {
+        match (from.checked_sub(1), self.plan.params.q.get(from)) {
             (Some(level), Some(prime)) => Some((level, scale.div_prime(*prime))),
             _ => {
-                self.fault(
-                    place,
-                    format!("a value at level {} cannot be rescaled", a.level),
-                );
+                self.fault(place, format!("a value at level {from} cannot be rescaled"));
                 None
             }
         }
+    }
+
+    /// The scale of a sum of products and multiples at level `from`, before its rescale.
+    fn combined(
+        &mut self,
+        place: &str,
+        op: &StepOp,
+        operands: &[Known],
+        from: usize,
+    ) -> Option<Scale> {
+        let StepOp::Combine {
+            products,
+            gain,
+            terms,
+            constant,
+            ..
+        } = op
+        else {
+            return None;
+        };
+        if operands.len() > MAX_COMBINED {
+            let count = operands.len();
+            self.fault(place, format!("{count} operands, more than {MAX_COMBINED}"));
+        }
+        if *gain == 0 || products.is_empty() && *gain != 1 {
+            let count = products.len();
+            self.fault(place, format!("a gain of {gain} for {count} products"));
+        }
+        if !constant.is_finite() || terms.iter().any(|(_, value, _)| !value.is_finite()) {
+            self.fault(place, "a factor or the constant is not finite");
+        }
+        if let Some(low) = operands.iter().map(|k| k.level).find(|l| *l < from) {
+            let message = format!("an operand has level {low}, below the step's {from}");
+            self.fault(place, message);
+        }
+        let gain = Scale::from_u64(u64::from(*gain)).unwrap_or_else(Scale::one);
+        let (pairs, rest) = operands.split_at((2 * products.len()).min(operands.len()));
+        let products = pairs
+            .chunks_exact(2)
+            .map(|p| p[0].scale.mul(&p[1].scale).div(&gain));
+        let terms = rest
+            .iter()
+            .zip(terms)
+            .map(|(k, (_, _, plain))| k.scale.mul(plain));
+        let mut scales = products.chain(terms);
+        let first = scales.next()?;
+        if let Some(other) = scales.find(|s| *s != first) {
+            let message = format!("its products and terms have scales {first:?} and {other:?}");
+            self.fault(place, message);
+        }
+        Some(first)
     }
 
     fn vector(&mut self, place: &str, vector: u32) {

@@ -28,6 +28,23 @@ fn the_good_twin_has_no_fault_and_asks_for_exact_keys() {
 
 type Change = fn(&mut Plan);
 
+type Products = Vec<(Register, Register)>;
+type Terms = Vec<(Register, f64, Scale)>;
+
+/// Changes the products, gain, terms or constant of the plan's sum.
+fn change_sum(plan: &mut Plan, change: fn(&mut Products, &mut u32, &mut Terms, &mut f64)) {
+    if let StepOp::Combine {
+        products,
+        gain,
+        terms,
+        constant,
+        ..
+    } = &mut plan.steps[10].op
+    {
+        change(products, gain, terms, constant);
+    }
+}
+
 #[test]
 fn each_bad_twin_is_found() {
     let cases: &[(&str, Change)] = &[
@@ -122,7 +139,7 @@ fn each_bad_twin_is_found() {
         }),
         ("numbered beyond", |p| {
             p.steps[3].op = StepOp::Add {
-                dst: Register(12),
+                dst: Register(13),
                 a: Register(3),
                 b: Register(4),
             }
@@ -172,6 +189,38 @@ fn each_bad_twin_is_found() {
                 free: vec![],
                 ..p.steps[9].clone()
             });
+        }),
+        ("a gain of 0 for 1 products", |p| {
+            change_sum(p, |_, gain, _, _| *gain = 0)
+        }),
+        ("a gain of 1024 for 0 products", |p| {
+            change_sum(p, |products, _, _, _| products.clear())
+        }),
+        ("a factor or the constant", |p| {
+            change_sum(p, |_, _, terms, _| terms[0].1 = f64::NAN)
+        }),
+        ("a factor or the constant", |p| {
+            change_sum(p, |_, _, _, constant| *constant = f64::INFINITY)
+        }),
+        ("its products and terms have scales", |p| {
+            change_sum(p, |_, _, terms, _| terms[0].2 = Scale::pow2(3))
+        }),
+        ("an operand has level 0, below the step's 1", |p| {
+            p.steps[10].level = 1
+        }),
+        ("the result's scale is", |p| {
+            p.steps[10].scale = Scale::pow2(9)
+        }),
+        ("the step has no operand", |p| {
+            change_sum(p, |products, _, terms, _| {
+                products.clear();
+                terms.clear();
+            })
+        }),
+        ("4099 operands, more than 4096", |p| {
+            change_sum(p, |products, _, _, _| {
+                *products = vec![products[0]; 2049];
+            })
         }),
         ("the predicted noise", |p| p.steps[1].noise = f64::NAN),
         ("the range is empty", |p| p.steps[1].range.lo = 5.0),

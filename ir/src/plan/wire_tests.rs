@@ -186,6 +186,30 @@ fn contradictions_are_refused() {
     ] {
         assert!(matches!(error, PlanError::Malformed(_)), "{error}");
     }
+    // A sum whose factors are not in pairs, without operands, or with too many.
+    let sum = |change: fn(&mut proto::Combine)| {
+        forged(|m| {
+            let Some(proto::StepOp::Combine(sum)) = &mut m.steps[10].op else {
+                unreachable!("the plan's last step is a sum");
+            };
+            change(sum);
+        })
+    };
+    assert!(matches!(
+        sum(|s| s.factors.push(1)),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        sum(|s| s.factors = vec![10; 1 << 13]),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(
+        sum(|s| s.terms[0].plain_scale = None),
+        PlanError::Malformed(_)
+    ));
+    assert!(matches!(sum(|s| s.gain = 0), PlanError::Faulty(_)));
+    let empty = sum(|s| (s.factors, s.terms) = (vec![], vec![]));
+    assert!(matches!(empty, PlanError::Faulty(_)));
     // A level without a successor (found by fuzzing).
     assert!(matches!(
         forged(|m| m.steps[1].level = u32::MAX),

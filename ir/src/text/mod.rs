@@ -11,7 +11,7 @@ pub(crate) use cursor::{Args, Cursor, MAX_POSITIONS};
 pub(crate) use params::{ScaleTable, no_params, print_params, read_params};
 pub(crate) use write::{
     Scales, comment, hash_values, name, number, origin, positions, quote, range, row, shape,
-    short_range,
+    short_range, term,
 };
 
 use crate::origin::Origin;

@@ -124,6 +124,16 @@ impl ScaleTable {
         }
     }
 
+    /// The factor and its scale behind a term's operand: `times 0.5 at $3`.
+    pub(crate) fn factor(&self, cursor: &mut Cursor<'_, '_>) -> Result<(f64, Scale), ParseError> {
+        cursor.expect("times")?;
+        let value = cursor.number()?;
+        cursor.expect("at")?;
+        let scale = self.get(cursor.any()?);
+        let scale = scale.ok_or_else(|| cursor.error("this is no scale of the table"))?;
+        Ok((value, scale))
+    }
+
     /// The scale of an attribute's token.
     pub(crate) fn attribute(
         &self,

@@ -56,6 +56,11 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:?}")
 }
 
+/// `plus %3 times 0.5 at 2^40`: an operand, its factor and the factor's scale.
+pub(crate) fn term(operand: &str, value: f64, scale: &str) -> String {
+    format!("plus {operand} times {} at {scale}", number(value))
+}
+
 /// `[1,28,28]`.
 pub(crate) fn shape(dims: &[usize]) -> String {
     let parts: Vec<String> = dims.iter().map(ToString::to_string).collect();

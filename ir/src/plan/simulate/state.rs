@@ -3,6 +3,7 @@
 use super::super::Register;
 use super::{SimulateError, malformed};
 use crate::noise::REAL_PART;
+use crate::scale::Scale;
 
 pub(super) struct State {
     pub(super) registers: Vec<Option<Vec<f64>>>,
@@ -39,6 +40,18 @@ impl State {
     ) -> Result<(), SimulateError> {
         self.add_noise(&mut values, REAL_PART * variance);
         self.set(register, values)
+    }
+
+    /// What a number becomes as an integer over its scale: an error of its own, the same in every run. Without noise,
+    /// the number itself.
+    pub(super) fn encoded(&self, value: f64, scale: &Scale) -> f64 {
+        let scale = scale.to_f64();
+        let rounded = libm::round(value * scale) / scale;
+        if self.noise.is_some() && rounded.is_finite() {
+            rounded
+        } else {
+            value
+        }
     }
 
     pub(super) fn add_noise(&mut self, values: &mut [f64], variance: f64) {
