@@ -1,7 +1,7 @@
 //! How well results agree with the clear ones: decisions, errors, ranges.
 
 use crate::report::error_bits;
-use cipherloom_ir::tensor::{Activation, Module, Op};
+use cipherloom_ir::tensor::{Function, Module, Op};
 use cipherloom_ir::{NodeId, Range, Tensor, Tensors};
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ impl Decision {
             }
             let sigmoid = matches!(
                 module.graph.get(node).map(|n| &n.op),
-                Some(Op::Activation(Activation::Sigmoid))
+                Some(Op::Function(Function::Sigmoid))
             );
             Self {
                 output: output.name.clone(),

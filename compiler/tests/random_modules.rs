@@ -107,6 +107,7 @@ impl Case {
             case.module.outputs.push(Output {
                 name: format!("out{i}"),
                 node,
+                dtype: DType::F32,
                 batched,
             });
         }

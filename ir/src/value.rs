@@ -88,13 +88,69 @@ pub fn strides(shape: &[usize]) -> Vec<usize> {
     strides
 }
 
-/// The element type that the model declares for an input or output; values are computed in `f64`.
+/// The element type that the model declares for an input or output; values are computed in `f64`, and whoever reads
+/// or writes them for people does so in this type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DType {
     /// 32-bit floating point.
     F32,
     /// 64-bit floating point.
     F64,
+    /// Unsigned 8-bit whole numbers.
+    U8,
+    /// Signed 8-bit whole numbers.
+    I8,
+    /// Signed 16-bit whole numbers.
+    I16,
+    /// Signed 32-bit whole numbers.
+    I32,
+    /// Signed 64-bit whole numbers.
+    I64,
+    /// Truth values, 0 and 1.
+    Bool,
+}
+
+impl DType {
+    /// All types, in the order of their numbers in a plan file.
+    pub const ALL: [Self; 8] = [
+        Self::F32,
+        Self::F64,
+        Self::U8,
+        Self::I8,
+        Self::I16,
+        Self::I32,
+        Self::I64,
+        Self::Bool,
+    ];
+
+    /// The name in the text forms.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::F64 => "f64",
+            Self::U8 => "u8",
+            Self::I8 => "i8",
+            Self::I16 => "i16",
+            Self::I32 => "i32",
+            Self::I64 => "i64",
+            Self::Bool => "bool",
+        }
+    }
+
+    /// Whether values are floating-point numbers.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::F32 | Self::F64)
+    }
+
+    /// The number in a plan file.
+    pub(crate) fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// The type of a number of a plan file.
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        Self::ALL.get(number as usize).copied()
+    }
 }
 
 /// A closed interval that holds a value.

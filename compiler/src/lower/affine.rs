@@ -6,7 +6,7 @@
 use super::sparse::{RowBuilder, scaled_identity, selection};
 use cipherloom_ir::NodeId;
 use cipherloom_ir::circuit::Matrix;
-use cipherloom_ir::tensor::{Conv, Module, Op, Pool};
+use cipherloom_ir::tensor::{Conv, Module, Op, Pool, Reduction};
 use cipherloom_ir::value::{element_count, strides};
 
 /// `y = matrix x + bias` over elements, row by row.
@@ -181,6 +181,33 @@ pub(crate) fn affine_map(module: &Module, id: NodeId) -> Option<AffineMap> {
                 .zip(broadcast(out, value.shape())?)
             {
                 rows.push(from, value.data()[factor]);
+                rows.end_row();
+            }
+            unbiased(rows.finish())
+        }
+        Op::Take { index } => {
+            let index = constant(*index)?.data();
+            let source = |i: &f64| (*i >= 0.0).then_some(*i as usize);
+            if index.len() != count || index.iter().any(|i| *i >= cols as f64) {
+                return None;
+            }
+            unbiased(selection(index.iter().map(source), cols))
+        }
+        Op::Reduce { kind, axes } => {
+            let joined: usize = axes.iter().filter_map(|a| from.get(*a)).product();
+            let factor = match kind {
+                Reduction::Sum => 1.0,
+                Reduction::Mean => 1.0 / joined as f64,
+                Reduction::Max | Reduction::Min | Reduction::Prod => return None,
+            };
+            // Where each element goes; rows of the matrix are the elements that come there, in order.
+            let mut sources = vec![vec![]; count];
+            for (element, target) in broadcast(from, out)?.into_iter().enumerate() {
+                sources.get_mut(target)?.push(element);
+            }
+            let mut rows = RowBuilder::new(cols);
+            for source in sources {
+                source.into_iter().for_each(|e| rows.push(e, factor));
                 rows.end_row();
             }
             unbiased(rows.finish())

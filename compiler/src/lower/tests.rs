@@ -157,6 +157,7 @@ impl Net {
         self.module.outputs.push(Output {
             name: "y".into(),
             node: self.last,
+            dtype: DType::F32,
             batched,
         });
         assert_eq!(tensor::verify(&self.module), []);

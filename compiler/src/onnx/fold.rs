@@ -7,7 +7,7 @@ use super::call::{Call, Constants, Outputs, Value};
 use super::clear::Clear;
 use super::error::Refusal;
 use cipherloom_ir::tensor::{Module, Node, Op, Output, eval, infer_shape};
-use cipherloom_ir::value::element_count;
+use cipherloom_ir::value::{DType, element_count};
 use cipherloom_ir::{NodeId, Origin, Tensor, Tensors};
 use onnx_protobuf::NodeProto;
 use std::path::Path;
@@ -128,6 +128,7 @@ pub(crate) fn fold(
             module.outputs.push(Output {
                 name: position.to_string(),
                 node: x.node,
+                dtype: DType::F64,
                 batched: false,
             });
         }

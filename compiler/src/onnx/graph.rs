@@ -2,7 +2,7 @@
 
 use super::Options;
 use super::call::{Call, Constants, Encrypted, Value};
-use super::clear::MAX_COMPUTED_TOTAL;
+use super::clear::{Elem, MAX_COMPUTED_TOTAL};
 use super::error::{ModelError, ModelFault, NodeFault, Refusal, Subject};
 use super::ports::{Declared, Port, check_output, input_port, is_own_domain, versions};
 use super::{fold, op, tensor};
@@ -324,11 +324,7 @@ impl Importer<'_> {
             .graph
             .add(node, &[])
             .ok_or("the graph is full")?;
-        let dtype = if elem == super::clear::Elem::F64 {
-            DType::F64
-        } else {
-            DType::F32
-        };
+        let dtype = dtype_of(elem);
         self.module.inputs.push(Input {
             name: info.name.clone(),
             node,
@@ -562,6 +558,7 @@ impl Importer<'_> {
                     self.module.outputs.push(Output {
                         name: name.clone(),
                         node: x.node,
+                        dtype: dtype_of(x.elem),
                         batched,
                     });
                 }
@@ -588,6 +585,20 @@ impl Importer<'_> {
 struct Live {
     nodes: BTreeSet<usize>,
     names: BTreeSet<String>,
+}
+
+/// The type in which users see values of an element type. Types that the plan does not have are shown in a larger one.
+fn dtype_of(elem: Elem) -> DType {
+    match elem {
+        Elem::F16 | Elem::Bf16 | Elem::F32 => DType::F32,
+        Elem::F64 => DType::F64,
+        Elem::Bool => DType::Bool,
+        Elem::Int("u8") => DType::U8,
+        Elem::Int("i8") => DType::I8,
+        Elem::Int("i16") => DType::I16,
+        Elem::Int("u16" | "i32") => DType::I32,
+        Elem::Int(_) => DType::I64,
+    }
 }
 
 /// A node's name, or its first output's where it has none.

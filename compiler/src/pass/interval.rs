@@ -2,13 +2,16 @@
 //!
 //! A value is a centre and a radius per element. A linear map with matrix A takes the centre through itself and
 //! the radius through |A| (entry by entry), which is exact for a box of inputs. Products, powers and polynomials
-//! are bounded element by element, as if their operands were independent.
+//! are bounded element by element, as if their operands were independent; so are functions, by their monotone pieces.
+
+mod nonlinear;
 
 use super::find_ranges::RangeError;
 use crate::broadcast::map;
-use cipherloom_ir::tensor::{Activation, EvalError, Input, Module, Op, Output, Pool, eval};
+use cipherloom_ir::tensor::{EvalError, Input, Module, Op, Output, Pool, Reduction, eval};
 use cipherloom_ir::value::DType;
 use cipherloom_ir::{NodeId, Origin, Range, Tensor, Tensors};
+use nonlinear::nonlinear;
 use std::collections::BTreeMap;
 
 /// Centre and radius of each element.
@@ -19,15 +22,15 @@ pub(super) struct Interval {
 }
 
 impl Interval {
-    fn lo(&self) -> Tensor {
+    pub(super) fn lo(&self) -> Tensor {
         join(&self.centre, &self.radius, |c, r| c - r)
     }
 
-    fn hi(&self) -> Tensor {
+    pub(super) fn hi(&self) -> Tensor {
         join(&self.centre, &self.radius, |c, r| c + r)
     }
 
-    fn between(lo: &Tensor, hi: &Tensor) -> Self {
+    pub(super) fn between(lo: &Tensor, hi: &Tensor) -> Self {
         Self {
             centre: join(lo, hi, |l, h| 0.5 * (l + h)),
             radius: join(lo, hi, |l, h| 0.5 * (h - l)),
@@ -120,12 +123,23 @@ fn through(
     Ok(match op {
         Op::Power { exponent } => same(&|l, h| power(l, h, *exponent)),
         Op::Polynomial { coefficients } => same(&|l, h| polynomial(l, h, coefficients)),
-        Op::Activation(Activation::Softmax { .. }) => same(&|_, _| (0.0, 1.0)),
-        // All others are increasing.
-        Op::Activation(_) => {
-            let at = |t: Tensor| apply(module, op, shape, &[t]);
-            Interval::between(&at(x.lo())?, &at(x.hi())?)
+        Op::Function(_)
+        | Op::Approximation { .. }
+        | Op::Softmax { .. }
+        | Op::LogSoftmax { .. }
+        | Op::Concat { .. }
+        | Op::Reduce {
+            kind: Reduction::Max | Reduction::Min | Reduction::Prod,
+            ..
         }
+        | Op::Div
+        | Op::Max
+        | Op::Min
+        | Op::Compare(_)
+        | Op::Where
+        | Op::MaxPool(_)
+        | Op::ArgMax { .. }
+        | Op::Lookup { .. } => nonlinear(module, op, shape, operands)?,
         Op::Add | Op::Sub => {
             let y = operands.get(1).ok_or_else(graph)?;
             Interval {
@@ -258,6 +272,7 @@ fn apply(
     one.outputs.push(Output {
         name: "y".into(),
         node,
+        dtype: DType::F64,
         batched: false,
     });
     eval(&one, &inputs)?.remove("y").ok_or_else(graph)

@@ -1,11 +1,11 @@
 //! legalise: refuses what has no encrypted form under CKKS, all of it at once; it changes nothing.
 //!
-//! Polynomials and linear maps have one. Activations that are no polynomial do not, short of an approximation,
+//! Polynomials and linear maps have one. Functions that are no polynomial do not, short of an approximation,
 //! which is not made here.
 
 use super::{PassError, TensorPass};
 use crate::report::{Row, draw};
-use cipherloom_ir::tensor::{Activation, Module, Op, Patch};
+use cipherloom_ir::tensor::{Module, Op, Patch, Reduction};
 use cipherloom_ir::{NodeId, Origin};
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub struct IllegalNode {
     /// Its shape.
     pub output: Vec<usize>,
     /// Why it has no encrypted form.
-    pub reason: &'static str,
+    pub reason: String,
     /// What to do about it.
     pub help: String,
 }
@@ -71,43 +71,95 @@ impl TensorPass for Legalise {
     }
 }
 
-/// Why an activation has no encrypted form, and what to do about it; `last` where it yields an output.
-pub(crate) fn refusal_of(activation: &Activation, last: bool) -> (&'static str, &'static str) {
-    let (reason, substitute) = match activation {
-        Activation::Relu => (
-            "max(x, 0) is no polynomial, and approximations are not made yet",
-            true,
+/// Why an operation has no encrypted form, and what to do about it; `None` where it has one. `last` where it yields
+/// an output.
+pub(crate) fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
+    const AFTER: &str = "stop before it with `--output NAME`, and do the rest after decryption";
+    let (reason, help) = match op {
+        Op::Function(function) if function.is_step() => (
+            format!(
+                "{} jumps, and no polynomial comes near a jump",
+                function.formula()
+            ),
+            AFTER,
         ),
-        Activation::Sigmoid => (
-            "1 / (1 + exp(-x)) is no polynomial, and approximations are not made yet",
-            true,
+        Op::Function(function) => (
+            format!(
+                "{} is no polynomial, and approximations are not made yet",
+                function.formula()
+            ),
+            "retrain with a polynomial activation, such as x*x",
         ),
-        Activation::Tanh => (
-            "tanh(x) is no polynomial, and approximations are not made yet",
-            true,
+        Op::Softmax { .. } | Op::LogSoftmax { .. } => (
+            "a softmax divides by encrypted values, which no polynomial does".into(),
+            AFTER,
         ),
-        Activation::Softmax { .. } => (
-            "a softmax divides by encrypted values, which no polynomial does",
-            false,
+        Op::Div => (
+            "it divides by an encrypted value, which no polynomial does".into(),
+            AFTER,
         ),
-    };
-    let help = match (last, substitute) {
-        (true, _) => {
-            "it comes last: stop at the value before it with `--output NAME`, and apply it after decryption"
+        Op::MaxPool(_)
+        | Op::Max
+        | Op::Min
+        | Op::Reduce {
+            kind: Reduction::Max | Reduction::Min,
+            ..
+        } => (
+            "a maximum or minimum needs comparisons, which this backend has not".into(),
+            "retrain with averages (AveragePool, ReduceMean) instead",
+        ),
+        Op::Reduce {
+            kind: Reduction::Prod,
+            ..
+        } => (
+            "a product over an axis takes a level for each factor's bit, and its range is unknown"
+                .into(),
+            "write it as products of two values",
+        ),
+        Op::Compare(_) | Op::Where => (
+            "it compares or selects by encrypted values, which this backend cannot do".into(),
+            AFTER,
+        ),
+        Op::ArgMax { .. } | Op::Lookup { .. } => {
+            ("positions would depend on encrypted values".into(), AFTER)
         }
-        (false, true) => "retrain with a polynomial activation, such as x*x",
-        (false, false) => "stop before it with `--output NAME`, and do the rest after decryption",
+        Op::Input { .. }
+        | Op::Conv(_)
+        | Op::Gemm { .. }
+        | Op::ConstMatMul { .. }
+        | Op::MatMul
+        | Op::Affine { .. }
+        | Op::AveragePool(_)
+        | Op::Pad { .. }
+        | Op::Reshape
+        | Op::Transpose { .. }
+        | Op::Add
+        | Op::Sub
+        | Op::Mul
+        | Op::AddConst { .. }
+        | Op::MulConst { .. }
+        | Op::Power { .. }
+        | Op::Polynomial { .. }
+        | Op::Approximation { .. }
+        | Op::Concat { .. }
+        | Op::Take { .. }
+        | Op::Reduce {
+            kind: Reduction::Sum | Reduction::Mean,
+            ..
+        } => return None,
     };
-    (reason, help)
+    let help = if last {
+        "it comes last: stop at the value before it with `--output NAME`, and apply it after decryption"
+    } else {
+        help
+    };
+    Some((reason, help))
 }
 
 fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
     let node = module.graph.get(id)?;
-    let Op::Activation(activation) = &node.op else {
-        return None;
-    };
     let last = module.outputs.iter().any(|o| o.node == id);
-    let (reason, help) = refusal_of(activation, last);
+    let (reason, help) = refusal_of(&node.op, last)?;
     let below = module.graph.operands(id);
     Some(IllegalNode {
         node: id,
@@ -140,7 +192,7 @@ impl fmt::Display for IllegalNodes {
                 op,
                 name,
                 signature,
-                reason: n.reason.to_owned(),
+                reason: n.reason.clone(),
                 help: Some(n.help.clone()),
             }
         };

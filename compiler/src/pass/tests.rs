@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::Evidence;
 use cipherloom_ir::tensor::{
-    Activation, ConstId, Conv, Input, Node, Op, Output, eval, eval_all, verify,
+    ConstId, Conv, Function, Input, Node, Op, Output, eval, eval_all, verify,
 };
 use cipherloom_ir::value::{DType, element_count};
 use cipherloom_ir::{NodeId, Origin, Range, Tensor, Tensors};
@@ -97,6 +97,7 @@ impl Builder {
         self.module.outputs.push(Output {
             name: "y".into(),
             node,
+            dtype: DType::F32,
             batched,
         });
         assert_eq!(verify(&self.module), []);
@@ -445,7 +446,7 @@ fn origins_survive_rewrites() {
 fn the_driver_stops_where_told() {
     let mut b = Builder::new();
     let x = b.input(&[1, 4]);
-    let y = b.add(Op::Activation(Activation::Relu), &[x]);
+    let y = b.add(Op::Function(Function::Relu), &[x]);
     let mut module = b.output(y);
     let mut driver = Driver {
         print_after: PrintAfter::None,
@@ -521,7 +522,7 @@ fn declared_ranges_hold_for_every_input_and_are_reached_by_linear_maps() {
     );
     let z = b.add(Op::Sub, &[y, linear]);
     let z = b.add(Op::Mul, &[z, y]);
-    let z = b.add(Op::Activation(Activation::Tanh), &[z]);
+    let z = b.add(Op::Function(Function::Tanh), &[z]);
     let z = b.add_shaped(Op::Reshape, &[z], &[1, 48]);
     let z = b.gemm(z, 48, 5);
     let mut random = Builder::new();

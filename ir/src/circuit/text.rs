@@ -8,7 +8,7 @@ use super::read::{read_matrix, read_vector};
 use super::{Circuit, CircuitNode, CircuitOp, Matrix, Vector};
 use crate::graph::{Dag, NodeId};
 use crate::layout::Layout;
-use crate::tensor::text::{dtype_name, spell_numbers, spell_tensor};
+use crate::tensor::text::{spell_numbers, spell_tensor};
 use crate::text::{self, INLINE, ParseError, Scales};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -54,11 +54,8 @@ pub fn print(circuit: &Circuit) -> String {
     for (word, ports) in [("input", &circuit.inputs), ("output", &circuit.outputs)] {
         for p in ports {
             let batched = if p.batched { " · batched" } else { "" };
-            let (name, shape, dtype) = (
-                text::quote(&p.name),
-                text::shape(&p.shape),
-                dtype_name(p.dtype),
-            );
+            let (name, shape, dtype) =
+                (text::quote(&p.name), text::shape(&p.shape), p.dtype.name());
             let _ = writeln!(
                 out,
                 "{word} {name} = {} · {shape} · {dtype} · range {}{batched}",

@@ -11,7 +11,7 @@ use crate::container::PlanId;
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
 use crate::security::Security;
-use crate::value::{DType, Range};
+use crate::value::Range;
 
 fn bad(what: impl Into<String>) -> PlanError {
     PlanError::Malformed(what.into())
@@ -76,7 +76,7 @@ fn port(port: proto::Port, reader: &mut Reader<'_>) -> Result<PlanPort, PlanErro
     Ok(PlanPort {
         name: port.name,
         shape: shape(&port.shape)?,
-        dtype: if port.double { DType::F64 } else { DType::F32 },
+        dtype: super::module_wire::dtype(port.dtype)?,
         batched: port.batched,
         range: range(port.range)?,
         layout: reader.layout(port.layout)?,

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
-use crate::value::{DType, Range};
+use crate::value::Range;
 
 fn fraction(scale: &Scale) -> Option<proto::Fraction> {
     let (numerator, denominator) = scale.to_parts();
@@ -44,7 +44,7 @@ fn port(port: &PlanPort, writer: &mut Writer) -> proto::Port {
     proto::Port {
         name: port.name.clone(),
         shape: port.shape.iter().map(|d| *d as u64).collect(),
-        double: port.dtype == DType::F64,
+        dtype: port.dtype.number(),
         batched: port.batched,
         range: interval(port.range),
         layout: Some(writer.layout(&port.layout)),

@@ -5,7 +5,10 @@ use super::proto;
 use super::sections::{Reader, Writer, shape, size};
 use crate::graph::NodeId;
 use crate::origin::Origin;
-use crate::tensor::{Activation, ConstId, Constant, Conv, Input, Module, Node, Op, Output, Pool};
+use crate::tensor::read::reduction;
+use crate::tensor::{
+    Comparison, ConstId, Constant, Conv, Function, Input, MaxPool, Module, Node, Op, Output, Pool,
+};
 use crate::value::{DType, Range, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -53,7 +56,7 @@ pub(super) fn encode(module: &Module, writer: &mut Writer) -> proto::Module {
             .map(|i| proto::ModulePort {
                 name: i.name.clone(),
                 node: number(i.node),
-                double: i.dtype == DType::F64,
+                dtype: i.dtype.number(),
                 batched: i.batched,
             })
             .collect(),
@@ -63,7 +66,7 @@ pub(super) fn encode(module: &Module, writer: &mut Writer) -> proto::Module {
             .map(|o| proto::ModulePort {
                 name: o.name.clone(),
                 node: number(o.node),
-                double: false,
+                dtype: o.dtype.number(),
                 batched: o.batched,
             })
             .collect(),
@@ -101,7 +104,28 @@ fn encode_node(node: &Node, operands: Vec<u32>) -> proto::Node {
         Op::Transpose { perm } => whole(perm),
         Op::Power { exponent } => whole(&[*exponent as usize]),
         Op::Polynomial { coefficients } => reals.clone_from(coefficients),
-        Op::Activation(Activation::Softmax { axis }) => whole(&[*axis]),
+        Op::Function(function) => reals = function.parameters(),
+        Op::Approximation {
+            function,
+            domain,
+            coefficients,
+        } => {
+            name = function.name().to_owned();
+            reals = function.parameters();
+            whole(&[reals.len()]);
+            reals.extend([domain.lo, domain.hi]);
+            reals.extend(coefficients);
+        }
+        Op::Softmax { axis } | Op::LogSoftmax { axis } | Op::Concat { axis } => whole(&[*axis]),
+        Op::Reduce { axes, .. } => whole(axes),
+        Op::MaxPool(p) => {
+            whole(&p.kernel);
+            whole(&p.strides);
+            whole(&p.dilations);
+            whole(&p.pads);
+            whole(&[usize::from(p.ceil_mode)]);
+        }
+        Op::ArgMax { axis, last, .. } => whole(&[*axis, usize::from(*last)]),
         _ => {}
     }
     proto::Node {
@@ -194,13 +218,12 @@ pub(super) fn decode(message: proto::Module, reader: &mut Reader<'_>) -> Result<
             .add(node, &operands)
             .ok_or_else(|| bad("a node of the clear network uses a later one"))?;
     }
-    let dtype = |double| if double { DType::F64 } else { DType::F32 };
     for port in message.inputs {
         let node = NodeId::new(port.node as usize);
         module.inputs.push(Input {
             name: port.name,
             node,
-            dtype: dtype(port.double),
+            dtype: dtype(port.dtype)?,
             batched: port.batched,
         });
     }
@@ -209,10 +232,16 @@ pub(super) fn decode(message: proto::Module, reader: &mut Reader<'_>) -> Result<
         module.outputs.push(Output {
             name: port.name,
             node,
+            dtype: dtype(port.dtype)?,
             batched: port.batched,
         });
     }
     Ok(module)
+}
+
+/// The element type of a number.
+pub(super) fn dtype(number: u32) -> Result<DType, PlanError> {
+    DType::from_number(number).ok_or_else(|| bad(format!("there is no element type {number}")))
 }
 
 fn decode_op(node: proto::Node) -> Result<Op, PlanError> {
@@ -296,10 +325,50 @@ fn decode_op(node: proto::Node) -> Result<Op, PlanError> {
         ("polynomial", []) => Op::Polynomial {
             coefficients: node.reals,
         },
-        ("relu", []) => Op::Activation(Activation::Relu),
-        ("sigmoid", []) => Op::Activation(Activation::Sigmoid),
-        ("tanh", []) => Op::Activation(Activation::Tanh),
-        ("softmax", &[axis]) => Op::Activation(Activation::Softmax { axis }),
-        _ => return Err(wrong()),
+        ("approximation", &[count]) => {
+            let (parameters, rest) = node.reals.split_at_checked(count).ok_or_else(wrong)?;
+            let [lo, hi, coefficients @ ..] = rest else {
+                return Err(wrong());
+            };
+            Op::Approximation {
+                function: Function::new(&node.name, parameters).ok_or_else(wrong)?,
+                domain: Range { lo: *lo, hi: *hi },
+                coefficients: coefficients.to_vec(),
+            }
+        }
+        ("softmax", &[axis]) => Op::Softmax { axis },
+        ("log_softmax", &[axis]) => Op::LogSoftmax { axis },
+        ("concat", &[axis]) => Op::Concat { axis },
+        ("take", []) => Op::Take { index: one()? },
+        ("lookup", []) => Op::Lookup { table: one()? },
+        ("div", []) => Op::Div,
+        ("max", []) => Op::Max,
+        ("min", []) => Op::Min,
+        ("greater", []) => Op::Compare(Comparison::Greater),
+        ("greater_or_equal", []) => Op::Compare(Comparison::GreaterOrEqual),
+        ("equal", []) => Op::Compare(Comparison::Equal),
+        ("where", []) => Op::Where,
+        ("max_pool", &[k0, k1, s0, s1, d0, d1, p0, p1, p2, p3, ceil]) => Op::MaxPool(MaxPool {
+            kernel: [k0, k1],
+            strides: [s0, s1],
+            dilations: [d0, d1],
+            pads: [p0, p1, p2, p3],
+            ceil_mode: flag(ceil)?,
+        }),
+        (word @ ("arg_max" | "arg_min"), &[axis, last]) => Op::ArgMax {
+            axis,
+            smallest: word == "arg_min",
+            last: flag(last)?,
+        },
+        (word, numbers) => match reduction(word) {
+            Some(kind) => Op::Reduce {
+                kind,
+                axes: numbers.to_vec(),
+            },
+            None if numbers.is_empty() => {
+                Op::Function(Function::new(word, &node.reals).ok_or_else(wrong)?)
+            }
+            None => return Err(wrong()),
+        },
     })
 }

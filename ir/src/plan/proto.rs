@@ -139,8 +139,9 @@ pub(super) struct Port {
     pub(super) name: String,
     #[prost(uint64, repeated, tag = "2")]
     pub(super) shape: Vec<u64>,
-    #[prost(bool, tag = "3")]
-    pub(super) double: bool,
+    /// The element type, by its place in `DType::ALL`.
+    #[prost(uint32, tag = "3")]
+    pub(super) dtype: u32,
     #[prost(bool, tag = "4")]
     pub(super) batched: bool,
     #[prost(message, optional, tag = "5")]
@@ -386,8 +387,9 @@ pub(super) struct ModulePort {
     pub(super) name: String,
     #[prost(uint32, tag = "2")]
     pub(super) node: u32,
-    #[prost(bool, tag = "3")]
-    pub(super) double: bool,
+    /// The element type, by its place in `DType::ALL`.
+    #[prost(uint32, tag = "3")]
+    pub(super) dtype: u32,
     #[prost(bool, tag = "4")]
     pub(super) batched: bool,
 }

@@ -79,6 +79,7 @@ fn clear() -> Module {
     module.outputs.push(Output {
         name: "y".into(),
         node: z,
+        dtype: DType::F32,
         batched: true,
     });
     module

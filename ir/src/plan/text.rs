@@ -7,7 +7,7 @@
 use super::encode::{hash_module, hash_transform};
 use super::{KeyRequest, Plan, PlanPort, Register, Step, StepOp, read};
 use crate::circuit::text::spell_layout;
-use crate::tensor::text::{dtype_name, spell_tensor};
+use crate::tensor::text::spell_tensor;
 use crate::text::{self, ParseError, Scales};
 use crate::value::Tensor;
 use std::fmt::Write;
@@ -125,7 +125,7 @@ fn spell_port(word: &str, port: &PlanPort, scales: &mut Scales) -> String {
         "{word} {} {} · {} · level {} · scale {} · range {} · noise {}{} = {} layout {}\n",
         text::quote(&port.name),
         text::shape(&port.shape),
-        dtype_name(port.dtype),
+        port.dtype.name(),
         port.level,
         scales.spell(&port.scale),
         text::range(port.range),

@@ -4,7 +4,7 @@
 
 use super::kernels::{self, Plane};
 use super::shape::infer_shape;
-use super::{Activation, ConstId, Module, Node, Op};
+use super::{ConstId, Module, Node, Op};
 use crate::graph::NodeId;
 use crate::origin::Origin;
 use crate::value::{Tensor, Tensors};
@@ -148,11 +148,25 @@ fn value_of(
             node.shape
         )));
     }
+    if let Op::Lookup { table } = &node.op {
+        check_lookup(module, *table, operands).map_err(faulty)?;
+    }
     let data = compute(module, &node.op, operands, &shape)
         .ok_or_else(|| faulty("an operand is missing".into()))?;
     Tensor::new(shape, data)
         .map(Arc::new)
         .ok_or_else(|| faulty("the value does not fill its shape".into()))
+}
+
+/// Whether all elements are indices of the table: no shape tells that before.
+fn check_lookup(module: &Module, table: ConstId, operands: &[Arc<Tensor>]) -> Result<(), String> {
+    let size = module.tensor(table).map_or(0, |t| t.len());
+    let is_index = |x: &f64| x.fract() == 0.0 && 0.0 <= *x && *x < size as f64;
+    let mut values = operands.iter().flat_map(|o| o.data());
+    match values.find(|x| !is_index(x)) {
+        Some(x) => Err(format!("{x} is no index of a table of {size} elements")),
+        None => Ok(()),
+    }
 }
 
 /// The elements of a node's value; shapes have been checked. `None` where an operand or constant is missing.
@@ -165,6 +179,8 @@ fn compute(
     let constant = |id: ConstId| module.tensor(id).map(Arc::as_ref);
     let x = operands.first()?.as_ref();
     let each = |f: &dyn Fn(f64) -> f64| x.data().iter().map(|v| f(*v)).collect();
+    let pair =
+        |f: &dyn Fn(f64, f64) -> f64| Some(kernels::zip_tensors(x, operands.get(1)?, shape, f));
     Some(match op {
         Op::Input { .. } => return None,
         Op::Conv(conv) => {
@@ -215,20 +231,71 @@ fn compute(
         Op::Pad { before, value, .. } => kernels::pad(x, before, *value, shape),
         Op::Reshape => x.data().to_vec(),
         Op::Transpose { perm } => kernels::transpose(x, perm, shape),
-        Op::Add => kernels::zip_tensors(x, operands.get(1)?, shape, |a, b| a + b),
-        Op::Sub => kernels::zip_tensors(x, operands.get(1)?, shape, |a, b| a - b),
-        Op::Mul => kernels::zip_tensors(x, operands.get(1)?, shape, |a, b| a * b),
+        Op::Add => pair(&|a, b| a + b)?,
+        Op::Sub => pair(&|a, b| a - b)?,
+        Op::Mul => pair(&|a, b| a * b)?,
+        Op::Div => pair(&|a, b| a / b)?,
+        Op::Max => pair(&|a, b| if a < b { b } else { a })?,
+        Op::Min => pair(&|a, b| if b < a { b } else { a })?,
+        Op::Compare(comparison) => pair(&|a, b| f64::from(u8::from(comparison.holds(a, b))))?,
+        Op::Where => {
+            let condition = kernels::expand(x, shape);
+            let (a, b) = (
+                kernels::expand(operands.get(1)?, shape),
+                kernels::expand(operands.get(2)?, shape),
+            );
+            let chosen = condition.iter().zip(a.iter().zip(&b));
+            chosen
+                .map(|(c, (a, b))| if *c != 0.0 { *a } else { *b })
+                .collect()
+        }
         Op::AddConst { value } => kernels::zip_tensors(x, constant(*value)?, shape, |a, b| a + b),
         Op::MulConst { value } => kernels::zip_tensors(x, constant(*value)?, shape, |a, b| a * b),
         Op::Power { exponent } => each(&|v| power(v, *exponent)),
         Op::Polynomial { coefficients } => {
             each(&|v| coefficients.iter().rev().fold(0.0, |sum, c| sum * v + c))
         }
-        Op::Activation(Activation::Relu) => each(&|v| if v < 0.0 { 0.0 } else { v }),
-        Op::Activation(Activation::Sigmoid) => each(&|v| 1.0 / (1.0 + libm::exp(-v))),
-        Op::Activation(Activation::Tanh) => each(&libm::tanh),
-        Op::Activation(Activation::Softmax { axis }) => kernels::softmax(x, *axis),
+        Op::Function(function) => each(&|v| function.eval(v)),
+        Op::Approximation {
+            domain,
+            coefficients,
+            ..
+        } => {
+            let (sum, width) = (domain.lo + domain.hi, domain.hi - domain.lo);
+            each(&|v| chebyshev(coefficients, (2.0 * v - sum) / width))
+        }
+        Op::Softmax { axis } => kernels::softmax(x, *axis),
+        Op::LogSoftmax { axis } => kernels::log_softmax(x, *axis),
+        Op::Concat { axis } => {
+            let parts: Vec<&Tensor> = operands.iter().map(Arc::as_ref).collect();
+            kernels::concat(&parts, *axis)
+        }
+        Op::Take { index } => constant(*index)?
+            .data()
+            .iter()
+            .map(|i| if *i < 0.0 { 0.0 } else { x.data()[*i as usize] })
+            .collect(),
+        Op::Reduce { kind, axes } => kernels::reduce(x, axes, *kind),
+        Op::MaxPool(pool) => kernels::max_pool(x, pool, shape),
+        Op::ArgMax {
+            axis,
+            smallest,
+            last,
+        } => kernels::arg_max(x, *axis, *smallest, *last),
+        Op::Lookup { table } => {
+            let table = constant(*table)?;
+            each(&|v| table.data()[v as usize])
+        }
     })
+}
+
+/// `sum c_k T_k(t)` by Clenshaw's recurrence.
+pub(super) fn chebyshev(coefficients: &[f64], t: f64) -> f64 {
+    let (mut next, mut after) = (0.0, 0.0);
+    for c in coefficients.iter().skip(1).rev() {
+        (next, after) = (c + 2.0 * t * next - after, next);
+    }
+    coefficients.first().copied().unwrap_or(0.0) + t * next - after
 }
 
 /// `base^exponent` by squaring.

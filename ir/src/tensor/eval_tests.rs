@@ -1,7 +1,7 @@
 //! The interpreter against hand-computed values and against naive loops straight from the definitions.
 
 use super::*;
-use crate::tensor::{Conv, Input, Output, Pool};
+use crate::tensor::{Conv, Function, Input, Output, Pool};
 use crate::value::DType;
 use proptest::prelude::*;
 
@@ -44,6 +44,7 @@ impl Net {
         self.0.outputs = vec![Output {
             name: "y".into(),
             node,
+            dtype: DType::F32,
             batched: false,
         }];
         assert_eq!(crate::tensor::verify(&self.0), []);
@@ -102,27 +103,27 @@ fn hand_computed_values() {
     };
     assert_eq!(unary(polynomial, &[2], &[], &[2.0, -4.0]), [-1.0, 17.0]);
     assert_eq!(
-        unary(Op::Activation(Activation::Relu), &[2], &[], &[2.0, -4.0]),
+        unary(Op::Function(Function::Relu), &[2], &[], &[2.0, -4.0]),
         [2.0, 0.0]
     );
     let sigmoid = unary(
-        Op::Activation(Activation::Sigmoid),
+        Op::Function(Function::Sigmoid),
         &[3],
         &[],
         &[0.0, 800.0, -800.0],
     );
     assert_eq!(sigmoid, [0.5, 1.0, 0.0]);
-    let tanh = unary(Op::Activation(Activation::Tanh), &[1], &[], &[0.5]);
+    let tanh = unary(Op::Function(Function::Tanh), &[1], &[], &[0.5]);
     assert!((tanh[0] - 0.462_117_157_260_009_8).abs() < 1e-15);
     let softmax = unary(
-        Op::Activation(Activation::Softmax { axis: 0 }),
+        Op::Softmax { axis: 0 },
         &[2, 2],
         &[],
         &[0.0, 1000.0, 0.0, 1000.0],
     );
     assert_eq!(softmax, [0.5; 4]);
     let softmax = unary(
-        Op::Activation(Activation::Softmax { axis: 1 }),
+        Op::Softmax { axis: 1 },
         &[1, 2],
         &[],
         &[0.0, libm::log(3.0)],
@@ -207,6 +208,7 @@ fn faults_are_errors() {
     net.0.outputs.push(Output {
         name: "y".into(),
         node: y,
+        dtype: DType::F32,
         batched: false,
     });
     let input = |data: &[f64]| Tensors::from([("x".to_owned(), Tensor::from_vec(data.to_vec()))]);

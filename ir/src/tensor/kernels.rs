@@ -1,6 +1,6 @@
 //! The loops of the clear interpreter. Callers have checked all shapes with [`super::infer_shape`].
 
-use super::Pool;
+use super::{MaxPool, Pool, Reduction};
 use crate::value::{Tensor, strides};
 use std::ops::Range;
 
@@ -280,6 +280,110 @@ pub(super) fn pad(x: &Tensor, before: &[usize], value: f64, shape: &[usize]) -> 
     out
 }
 
+/// The largest element of each window; the caller has checked that every window holds one.
+pub(super) fn max_pool(x: &Tensor, pool: &MaxPool, shape: &[usize]) -> Vec<f64> {
+    let (&[_, _, h, w], &[_, _, oh, ow]) = (x.shape(), shape) else {
+        return vec![];
+    };
+    let taps = |axis: usize, size: usize, position: usize| {
+        let (stride, dilation, before) =
+            (pool.strides[axis], pool.dilations[axis], pool.pads[axis]);
+        (0..pool.kernel[axis])
+            .filter_map(move |k| (position * stride + k * dilation).checked_sub(before))
+            .take_while(move |at| *at < size)
+    };
+    let mut out = Vec::with_capacity(shape.iter().product());
+    for source in x.data().chunks(h * w) {
+        for oy in 0..oh {
+            for ox in 0..ow {
+                let mut largest = f64::NEG_INFINITY;
+                for y in taps(0, h, oy) {
+                    for x in taps(1, w, ox) {
+                        largest = largest.max(source[y * w + x]);
+                    }
+                }
+                out.push(largest);
+            }
+        }
+    }
+    out
+}
+
+/// The tensor repeated to a shape that it broadcasts to.
+pub(super) fn expand(x: &Tensor, shape: &[usize]) -> Vec<f64> {
+    zip((x.data(), x.shape()), (&[0.0], &[]), shape, |value, _| {
+        value
+    })
+}
+
+/// Tensors one after the other along an axis.
+pub(super) fn concat(parts: &[&Tensor], axis: usize) -> Vec<f64> {
+    let rows = |x: &Tensor| x.shape()[axis..].iter().product::<usize>().max(1);
+    let outer = parts.first().map_or(0, |x| x.len() / rows(x));
+    let mut out = Vec::with_capacity(parts.iter().map(|x| x.len()).sum());
+    for row in 0..outer {
+        for part in parts {
+            let length = rows(part);
+            out.extend_from_slice(&part.data()[row * length..][..length]);
+        }
+    }
+    out
+}
+
+/// Joins the elements along axes, in row-major order.
+pub(super) fn reduce(x: &Tensor, axes: &[usize], kind: Reduction) -> Vec<f64> {
+    let size = |(axis, size): (usize, &usize)| if axes.contains(&axis) { 1 } else { *size };
+    let shape: Vec<usize> = x.shape().iter().enumerate().map(size).collect();
+    let count: usize = axes.iter().map(|a| x.shape()[*a]).product();
+    let start = match kind {
+        Reduction::Sum | Reduction::Mean => 0.0,
+        Reduction::Max => f64::NEG_INFINITY,
+        Reduction::Min => f64::INFINITY,
+        Reduction::Prod => 1.0,
+    };
+    let mut out = vec![start; shape.iter().product()];
+    let mut source = x.data().iter();
+    for_each_index(
+        x.shape(),
+        &[broadcast_strides(&shape, x.shape())],
+        |[at]| {
+            let (Some(value), Some(joined)) = (source.next(), out.get_mut(at)) else {
+                return;
+            };
+            *joined = match kind {
+                Reduction::Sum | Reduction::Mean => *joined + value,
+                Reduction::Max => joined.max(*value),
+                Reduction::Min => joined.min(*value),
+                Reduction::Prod => *joined * value,
+            };
+        },
+    );
+    if kind == Reduction::Mean {
+        out.iter_mut().for_each(|sum| *sum /= count as f64);
+    }
+    out
+}
+
+/// The index of the largest (or smallest) element along an axis, the first or last of equal ones.
+pub(super) fn arg_max(x: &Tensor, axis: usize, smallest: bool, last: bool) -> Vec<f64> {
+    let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
+    let mut out = Vec::with_capacity(x.len() / count.max(1));
+    for block in x.data().chunks(count * step) {
+        for lane in 0..step {
+            let mut best = 0;
+            for i in 1..count {
+                let (new, old) = (block[lane + i * step], block[lane + best * step]);
+                let better = if smallest { new < old } else { new > old };
+                if better || last && new == old {
+                    best = i;
+                }
+            }
+            out.push(best as f64);
+        }
+    }
+    out
+}
+
 /// Softmax along an axis, computed from the differences to the largest element.
 pub(super) fn softmax(x: &Tensor, axis: usize) -> Vec<f64> {
     let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
@@ -297,6 +401,26 @@ pub(super) fn softmax(x: &Tensor, axis: usize) -> Vec<f64> {
             }
             for i in positions() {
                 block[i] /= sum;
+            }
+        }
+    }
+    out
+}
+
+/// The logarithm of a softmax along an axis: differences to the largest element, less the logarithm of their sum.
+pub(super) fn log_softmax(x: &Tensor, axis: usize) -> Vec<f64> {
+    let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
+    let mut out = x.data().to_vec();
+    for block in out.chunks_mut(count * step) {
+        for lane in 0..step {
+            let positions = || (lane..count * step).step_by(step);
+            let largest = positions()
+                .map(|i| block[i])
+                .fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = positions().map(|i| libm::exp(block[i] - largest)).sum();
+            let shift = largest + libm::log(sum);
+            for i in positions() {
+                block[i] -= shift;
             }
         }
     }

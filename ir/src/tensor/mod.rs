@@ -3,6 +3,7 @@
 //! A module describes one sample: a symbolic batch axis is 1 here, and axis 0 of every shape is kept.
 
 mod eval;
+pub(crate) mod function;
 mod kernels;
 mod op;
 mod patch;
@@ -13,7 +14,8 @@ mod verify;
 
 pub use crate::text::ParseError;
 pub use eval::{EvalError, eval, eval_all};
-pub use op::{Activation, Conv, Op, Pool};
+pub use function::{Function, Parity, Pole};
+pub use op::{Comparison, Conv, MaxPool, Op, Pool, Reduction};
 pub use patch::{Applied, Patch, PatchError};
 pub use read::parse;
 pub use shape::{MAX_ELEMENTS, MAX_RANK, infer_shape};
@@ -72,6 +74,8 @@ pub struct Output {
     pub name: String,
     /// The node that yields it.
     pub node: NodeId,
+    /// The element type that the model declares.
+    pub dtype: DType,
     /// Whether axis 0 counts samples.
     pub batched: bool,
 }

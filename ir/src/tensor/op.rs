@@ -1,6 +1,7 @@
 //! The operations of the `tensor` stage.
 
-use super::ConstId;
+use super::{ConstId, Function};
+use crate::value::Range;
 
 /// A two-dimensional convolution of `[N, C, H, W]` with a weight `[M, C/group, KH, KW]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,20 +35,61 @@ pub struct Pool {
     pub ceil_mode: bool,
 }
 
-/// An activation that is no polynomial; it has no encrypted form without approximation.
+/// A maximum over windows of `[N, C, H, W]`; padding never wins.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Activation {
-    /// max(x, 0).
-    Relu,
-    /// 1 / (1 + exp(-x)).
-    Sigmoid,
-    /// tanh(x).
-    Tanh,
-    /// Softmax along an axis.
-    Softmax {
-        /// The axis.
-        axis: usize,
-    },
+pub struct MaxPool {
+    /// The window's height and width.
+    pub kernel: [usize; 2],
+    /// Strides along height and width.
+    pub strides: [usize; 2],
+    /// Dilations along height and width.
+    pub dilations: [usize; 2],
+    /// Padding: top, left, bottom, right.
+    pub pads: [usize; 4],
+    /// Whether the output's size is rounded up.
+    pub ceil_mode: bool,
+}
+
+/// How elements are joined into one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reduction {
+    /// Their sum.
+    Sum,
+    /// Their arithmetic mean.
+    Mean,
+    /// The largest.
+    Max,
+    /// The smallest.
+    Min,
+    /// Their product.
+    Prod,
+}
+
+impl Reduction {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Sum, Self::Mean, Self::Max, Self::Min, Self::Prod];
+}
+
+/// A comparison of two values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Comparison {
+    /// `a > b`.
+    Greater,
+    /// `a >= b`.
+    GreaterOrEqual,
+    /// `a = b`.
+    Equal,
+}
+
+impl Comparison {
+    /// Whether it holds.
+    pub fn holds(self, a: f64, b: f64) -> bool {
+        match self {
+            Self::Greater => a > b,
+            Self::GreaterOrEqual => a >= b,
+            Self::Equal => a == b,
+        }
+    }
 }
 
 /// An operation. Operands (encrypted values) are edges of the graph; constants are fields.
@@ -125,8 +167,72 @@ pub enum Op {
         /// The coefficients, constant term first.
         coefficients: Vec<f64>,
     },
-    /// An activation that is no polynomial; one operand.
-    Activation(Activation),
+    /// A function elementwise; one operand.
+    Function(Function),
+    /// A polynomial that stands for a function, elementwise; one operand. `sum c_k T_k(t)` with Chebyshev's
+    /// polynomials of the first kind and `t = (2 x - lo - hi) / (hi - lo)`, also outside of the domain.
+    Approximation {
+        /// What it stands for.
+        function: Function,
+        /// Where it is close to the function.
+        domain: Range,
+        /// The coefficients `c_0`, `c_1`, ...
+        coefficients: Vec<f64>,
+    },
+    /// `exp(x) / sum of exp(x)` along an axis; one operand.
+    Softmax {
+        /// The axis.
+        axis: usize,
+    },
+    /// The logarithm of a softmax; one operand.
+    LogSoftmax {
+        /// The axis.
+        axis: usize,
+    },
+    /// The operands one after the other along an axis; one operand or more.
+    Concat {
+        /// The axis.
+        axis: usize,
+    },
+    /// Data movement: element `i` of the result is element `index[i]` of the operand (both row-major), or 0 for the
+    /// index -1; one operand. The result has the index's shape.
+    Take {
+        /// The index of every element of the result: whole numbers.
+        index: ConstId,
+    },
+    /// Joins the elements along axes, which keep the size 1; one operand.
+    Reduce {
+        /// How.
+        kind: Reduction,
+        /// The axes, rising.
+        axes: Vec<usize>,
+    },
+    /// Quotient of two values with NumPy broadcasting.
+    Div,
+    /// The larger of two values with NumPy broadcasting.
+    Max,
+    /// The smaller of two values with NumPy broadcasting.
+    Min,
+    /// 1 where two values compare so, else 0, with NumPy broadcasting.
+    Compare(Comparison),
+    /// The second operand where the first is not 0, else the third, with NumPy broadcasting; three operands.
+    Where,
+    /// The largest element of windows; one operand.
+    MaxPool(MaxPool),
+    /// The index of the largest element along an axis, which keeps the size 1; one operand.
+    ArgMax {
+        /// The axis.
+        axis: usize,
+        /// The smallest element's instead.
+        smallest: bool,
+        /// The last index of equal elements, else the first.
+        last: bool,
+    },
+    /// Element `x` of a table, elementwise, for whole numbers x; one operand. Class labels.
+    Lookup {
+        /// The table, a vector.
+        table: ConstId,
+    },
 }
 
 impl Op {
@@ -150,23 +256,62 @@ impl Op {
             Op::MulConst { .. } => "mul_const",
             Op::Power { .. } => "power",
             Op::Polynomial { .. } => "polynomial",
-            Op::Activation(Activation::Relu) => "relu",
-            Op::Activation(Activation::Sigmoid) => "sigmoid",
-            Op::Activation(Activation::Tanh) => "tanh",
-            Op::Activation(Activation::Softmax { .. }) => "softmax",
+            Op::Function(function) => function.name(),
+            Op::Approximation { .. } => "approximation",
+            Op::Softmax { .. } => "softmax",
+            Op::LogSoftmax { .. } => "log_softmax",
+            Op::Concat { .. } => "concat",
+            Op::Take { .. } => "take",
+            Op::Reduce { kind, .. } => match kind {
+                Reduction::Sum => "reduce_sum",
+                Reduction::Mean => "reduce_mean",
+                Reduction::Max => "reduce_max",
+                Reduction::Min => "reduce_min",
+                Reduction::Prod => "reduce_prod",
+            },
+            Op::Div => "div",
+            Op::Max => "max",
+            Op::Min => "min",
+            Op::Compare(Comparison::Greater) => "greater",
+            Op::Compare(Comparison::GreaterOrEqual) => "greater_or_equal",
+            Op::Compare(Comparison::Equal) => "equal",
+            Op::Where => "where",
+            Op::MaxPool(_) => "max_pool",
+            Op::ArgMax {
+                smallest: false, ..
+            } => "arg_max",
+            Op::ArgMax { smallest: true, .. } => "arg_min",
+            Op::Lookup { .. } => "lookup",
         }
     }
 
-    /// The number of operands.
+    /// The number of operands; for a concatenation, which takes any, the least.
     pub fn arity(&self) -> usize {
         match self {
             Op::Input { .. } => 0,
-            Op::MatMul | Op::Add | Op::Sub | Op::Mul => 2,
+            Op::Where => 3,
+            Op::MatMul
+            | Op::Add
+            | Op::Sub
+            | Op::Mul
+            | Op::Div
+            | Op::Max
+            | Op::Min
+            | Op::Compare(_) => 2,
             _ => 1,
         }
     }
 
-    /// Whether the operation is an affine map of its one operand, so that it can become a matrix and a bias.
+    /// Whether the operation takes this number of operands.
+    pub fn takes(&self, operands: usize) -> bool {
+        match self {
+            Op::Concat { .. } => operands >= 1,
+            _ => operands == self.arity(),
+        }
+    }
+
+    /// Whether the operation is an affine map of its one operand, so that it can become a matrix and a bias. (A concatenation
+    /// is one of several.)
     pub fn is_affine(&self) -> bool {
         matches!(
             self,
@@ -180,6 +325,11 @@ impl Op {
                 | Op::Transpose { .. }
                 | Op::AddConst { .. }
                 | Op::MulConst { .. }
+                | Op::Take { .. }
+                | Op::Reduce {
+                    kind: Reduction::Sum | Reduction::Mean,
+                    ..
+                }
         )
     }
 
@@ -200,6 +350,8 @@ impl Op {
             Op::ConstMatMul { weight } => vec![weight],
             Op::Affine { scale, shift } => vec![scale, shift],
             Op::AddConst { value } | Op::MulConst { value } => vec![value],
+            Op::Take { index } => vec![index],
+            Op::Lookup { table } => vec![table],
             _ => vec![],
         }
     }

@@ -327,6 +327,7 @@ mod tests {
         module.outputs.push(Output {
             name: "y".into(),
             node: y,
+            dtype: DType::F32,
             batched: true,
         });
         (module, x, y)

@@ -1,6 +1,9 @@
 //! Reading the text form of the `tensor` stage.
 
-use super::{Activation, ConstId, Constant, Conv, Input, Module, Node, Op, Output, Pool};
+use super::{
+    Comparison, ConstId, Constant, Conv, Function, Input, MaxPool, Module, Node, Op, Output, Pool,
+    Reduction,
+};
 use crate::graph::{Dag, NodeId};
 use crate::text::{self, Args, Cursor, Kind, Line, ParseError};
 use crate::value::{DType, Range, Tensor, element_count};
@@ -51,9 +54,12 @@ pub fn parse(text: &str, pool: &[Constant]) -> Result<Module, ParseError> {
             "output" => {
                 let name = cursor.text()?;
                 cursor.equals()?;
+                let node = cursor.node()?;
+                let dtype = DType::ALL.into_iter().find(|d| cursor.accept(d.name()));
                 module.outputs.push(Output {
                     name,
-                    node: cursor.node()?,
+                    node,
+                    dtype: dtype.unwrap_or(DType::F32),
                     batched: cursor.accept("batched"),
                 });
             }
@@ -259,25 +265,105 @@ fn read_op(
         "polynomial" => Op::Polynomial {
             coefficients: args.list("coefficients")?.unwrap_or_default(),
         },
-        "relu" => Op::Activation(Activation::Relu),
-        "sigmoid" => Op::Activation(Activation::Sigmoid),
-        "tanh" => Op::Activation(Activation::Tanh),
-        "softmax" => Op::Activation(Activation::Softmax {
+        "approximation" => {
+            texts = 1;
+            let name = args.texts.first().cloned().unwrap_or_default();
+            // A word before the text is a flag.
+            args.flag("of");
+            let parameters = args.list("parameters")?.unwrap_or_default();
+            let function = Function::new(&name, &parameters).ok_or_else(|| {
+                args.error(format!(
+                    "there is no function {name:?} of {} parameters",
+                    parameters.len()
+                ))
+            })?;
+            let [lo, hi] = args.list("domain")?.unwrap_or_default()[..] else {
+                return Err(args.error("\"domain\" needs a list of 2 numbers"));
+            };
+            Op::Approximation {
+                function,
+                domain: Range { lo, hi },
+                coefficients: args.list("coefficients")?.unwrap_or_default(),
+            }
+        }
+        "softmax" => Op::Softmax {
             axis: args.number("axis", None)?,
+        },
+        "log_softmax" => Op::LogSoftmax {
+            axis: args.number("axis", None)?,
+        },
+        "concat" => Op::Concat {
+            axis: args.number("axis", None)?,
+        },
+        "take" => {
+            names = 1;
+            Op::Take { index: first()? }
+        }
+        "lookup" => {
+            names = 1;
+            Op::Lookup { table: first()? }
+        }
+        "div" => Op::Div,
+        "max" => Op::Max,
+        "min" => Op::Min,
+        "greater" => Op::Compare(Comparison::Greater),
+        "greater_or_equal" => Op::Compare(Comparison::GreaterOrEqual),
+        "equal" => Op::Compare(Comparison::Equal),
+        "where" => Op::Where,
+        "max_pool" => Op::MaxPool(MaxPool {
+            kernel: args.array("kernel", None)?,
+            strides: args.array("strides", Some([1, 1]))?,
+            dilations: args.array("dilations", Some([1, 1]))?,
+            pads: args.array("pads", Some([0; 4]))?,
+            ceil_mode: args.flag("ceil"),
         }),
-        _ => return Err(args.error(format!("{word:?} is no operation of this stage"))),
+        "arg_max" | "arg_min" => Op::ArgMax {
+            axis: args.number("axis", None)?,
+            smallest: word == "arg_min",
+            last: args.flag("last"),
+        },
+        _ => match (reduction(word), Function::parameter_names(word)) {
+            (Some(kind), _) => Op::Reduce {
+                kind,
+                axes: args.list("axes")?.unwrap_or_default(),
+            },
+            (None, Some(names)) => {
+                let parameters: Vec<f64> = names
+                    .iter()
+                    .map(|name| args.number(name, None))
+                    .collect::<Result<_, _>>()?;
+                Function::new(word, &parameters)
+                    .map(Op::Function)
+                    .ok_or_else(|| args.error(format!("{word:?} has other parameters")))?
+            }
+            (None, None) => {
+                return Err(args.error(format!("{word:?} is no operation of this stage")));
+            }
+        },
     };
     args.end(names, texts)?;
     Ok(op)
 }
 
-/// Reads what [`super::text::dtype_name`] wrote.
+/// The reduction of a keyword.
+pub(crate) fn reduction(word: &str) -> Option<Reduction> {
+    Reduction::ALL.into_iter().find(|kind| {
+        Op::Reduce {
+            kind: *kind,
+            axes: vec![],
+        }
+        .name()
+            == word
+    })
+}
+
+/// Reads the name of an element type.
 pub(crate) fn read_dtype(cursor: &mut Cursor<'_, '_>) -> Result<DType, ParseError> {
-    match cursor.word()? {
-        "f32" => Ok(DType::F32),
-        "f64" => Ok(DType::F64),
-        _ => Err(cursor.error("this is neither f32 nor f64")),
-    }
+    let word = cursor.word()?;
+    DType::ALL
+        .into_iter()
+        .find(|d| d.name() == word)
+        .ok_or_else(|| cursor.error("this is no element type, such as f32"))
 }
 
 /// Reads what [`super::text::spell_tensor`] wrote; `pool` finds a tensor of that name.

@@ -1,7 +1,7 @@
 //! Shape inference: NumPy broadcasting and ONNX window arithmetic, checked for overflow.
 
-use super::{Activation, ConstId, Conv, Module, Op, Pool};
-use crate::value::element_count;
+use super::{ConstId, Conv, MaxPool, Module, Op, Pool};
+use crate::value::{Range, Tensor, element_count};
 
 /// The largest number of elements of a value; 2 GiB of `f64`.
 pub const MAX_ELEMENTS: usize = 1 << 28;
@@ -19,9 +19,14 @@ pub fn infer_shape(
     operands: &[&[usize]],
     declared: &[usize],
 ) -> Result<Vec<usize>, String> {
-    if operands.len() != op.arity() {
+    if !op.takes(operands.len()) {
+        let least = if op.takes(op.arity() + 1) {
+            "at least "
+        } else {
+            ""
+        };
         return Err(format!(
-            "{} takes {} operands, not {}",
+            "{} takes {least}{} operands, not {}",
             op.name(),
             op.arity(),
             operands.len()
@@ -30,15 +35,23 @@ pub fn infer_shape(
     for operand in operands {
         bounded(operand).map_err(|e| format!("operand: {e}"))?;
     }
-    let shape_of = |id: ConstId| {
+    let tensor_of = |id: ConstId| {
         let constant = module
             .constant(id)
             .ok_or_else(|| format!("constant {} does not exist", id.0))?;
         bounded(constant.tensor.shape())
             .map_err(|e| format!("constant @{}: {e}", constant.name))?;
-        Ok::<&[usize], String>(constant.tensor.shape())
+        Ok::<&Tensor, String>(&constant.tensor)
     };
+    let shape_of = |id: ConstId| Ok::<&[usize], String>(tensor_of(id)?.shape());
     let x = operands.first().copied().unwrap_or_default();
+    let y = operands.get(1).copied().unwrap_or_default();
+    let within = |axis: usize| {
+        if axis < x.len() {
+            return Ok(());
+        }
+        Err(format!("axis {axis} of {} axes", x.len()))
+    };
     let result = match op {
         Op::Input { .. } => declared.to_vec(),
         Op::Conv(conv) => {
@@ -65,7 +78,7 @@ pub fn infer_shape(
             result
         }
         Op::ConstMatMul { weight } => matmul_shape(shape_of(*weight)?, x)?,
-        Op::MatMul => matmul_shape(x, operands.get(1).copied().unwrap_or_default())?,
+        Op::MatMul => matmul_shape(x, y)?,
         Op::Affine { scale, shift } => {
             let channels = *x.get(1).ok_or("the operand has no channel axis")?;
             for (name, id) in [("scale", scale), ("shift", shift)] {
@@ -116,7 +129,13 @@ pub fn infer_shape(
             }
             perm.iter().filter_map(|p| x.get(*p).copied()).collect()
         }
-        Op::Add | Op::Sub | Op::Mul => broadcast(x, operands.get(1).copied().unwrap_or_default())?,
+        Op::Add | Op::Sub | Op::Mul | Op::Div | Op::Max | Op::Min | Op::Compare(_) => {
+            broadcast(x, y)?
+        }
+        Op::Where => broadcast(
+            x,
+            &broadcast(y, operands.get(2).copied().unwrap_or_default())?,
+        )?,
         Op::AddConst { value } | Op::MulConst { value } => broadcast(x, shape_of(*value)?)?,
         Op::Power { exponent } => {
             if *exponent == 0 {
@@ -130,10 +149,67 @@ pub fn infer_shape(
             }
             x.to_vec()
         }
-        Op::Activation(Activation::Softmax { axis }) if *axis >= x.len() => {
-            return Err(format!("axis {axis} of {} axes", x.len()));
+        Op::Function(function) => {
+            function.check()?;
+            x.to_vec()
         }
-        Op::Activation(_) => x.to_vec(),
+        Op::Approximation {
+            function,
+            domain,
+            coefficients,
+        } => {
+            function.check()?;
+            if Range::new(domain.lo, domain.hi).is_none_or(|d| d.lo == d.hi) {
+                return Err(format!("the domain {domain} is empty or not finite"));
+            }
+            if coefficients.is_empty() || coefficients.iter().any(|c| !c.is_finite()) {
+                return Err("the polynomial has no coefficient, or one that is not finite".into());
+            }
+            x.to_vec()
+        }
+        Op::Softmax { axis } | Op::LogSoftmax { axis } => {
+            within(*axis)?;
+            x.to_vec()
+        }
+        Op::Concat { axis } => {
+            within(*axis)?;
+            concat_shape(*axis, operands)?
+        }
+        Op::Take { index } => {
+            let index = tensor_of(*index)?;
+            let count = element_count(x).unwrap_or(0) as f64;
+            let fits = |i: &f64| i.fract() == 0.0 && -1.0 <= *i && *i < count;
+            if let Some(at) = index.data().iter().position(|i| !fits(i)) {
+                let found = index.data().get(at).copied().unwrap_or(f64::NAN);
+                return Err(format!(
+                    "index {at} is {found}, which is no element of {x:?}"
+                ));
+            }
+            index.shape().to_vec()
+        }
+        Op::Reduce { axes, .. } => {
+            if axes.is_empty() || !axes.is_sorted_by(|a, b| a < b) {
+                return Err(format!(
+                    "the axes {axes:?} are not one or more in rising order"
+                ));
+            }
+            axes.iter().try_for_each(|a| within(*a))?;
+            let size = |(axis, size): (usize, &usize)| if axes.contains(&axis) { 1 } else { *size };
+            x.iter().enumerate().map(size).collect()
+        }
+        Op::MaxPool(pool) => max_pool_shape(pool, x)?,
+        Op::ArgMax { axis, .. } => {
+            within(*axis)?;
+            let size = |(i, size): (usize, &usize)| if i == *axis { 1 } else { *size };
+            x.iter().enumerate().map(size).collect()
+        }
+        Op::Lookup { table } => {
+            let table = shape_of(*table)?;
+            if table.len() != 1 {
+                return Err(format!("the table of shape {table:?} is no vector"));
+            }
+            x.to_vec()
+        }
     };
     bounded(&result)?;
     Ok(result)
@@ -263,6 +339,53 @@ fn pool_shape(pool: &Pool, x: &[usize]) -> Result<Vec<usize>, String> {
     Ok(vec![n, c, count(0, h)?, count(1, w)?])
 }
 
+fn max_pool_shape(pool: &MaxPool, x: &[usize]) -> Result<Vec<usize>, String> {
+    let &[n, c, h, w] = x else {
+        return Err(format!("the operand {x:?} is not [N, C, H, W]"));
+    };
+    let window = |axis: usize, size: usize| Window {
+        size,
+        kernel: pool.kernel[axis],
+        stride: pool.strides[axis],
+        dilation: pool.dilations[axis],
+        before: pool.pads[axis],
+        after: pool.pads[axis + 2],
+    };
+    let windows = [window(0, h), window(1, w)];
+    let shape = vec![
+        n,
+        c,
+        windows[0].count(pool.ceil_mode)?,
+        windows[1].count(pool.ceil_mode)?,
+    ];
+    bounded(&shape)?;
+    // Padding never wins, so every window must hold an element.
+    for (window, count) in windows.iter().zip(&shape[2..]) {
+        if let Some(at) = (0..*count).find(|at| !window.holds_an_element(*at)) {
+            return Err(format!("window {at} lies in the padding alone"));
+        }
+    }
+    Ok(shape)
+}
+
+/// The operands' sizes add up along the axis and are equal along all others.
+fn concat_shape(axis: usize, operands: &[&[usize]]) -> Result<Vec<usize>, String> {
+    let mut result = operands.first().map(|s| s.to_vec()).unwrap_or_default();
+    for other in operands.iter().skip(1) {
+        let fits = other.len() == result.len()
+            && (0..result.len()).all(|i| i == axis || other[i] == result[i]);
+        if !fits {
+            return Err(format!(
+                "{other:?} does not continue {result:?} along axis {axis}"
+            ));
+        }
+        result[axis] = result[axis]
+            .checked_add(other[axis])
+            .ok_or("the joined shape overflows")?;
+    }
+    Ok(result)
+}
+
 /// Windows along one axis.
 struct Window {
     size: usize,
@@ -274,6 +397,17 @@ struct Window {
 }
 
 impl Window {
+    /// Whether a tap of the window at a position of [`Window::count`] lies in the tensor.
+    fn holds_an_element(&self, position: usize) -> bool {
+        let start = position.saturating_mul(self.stride);
+        let first_tap = self.before.saturating_sub(start).div_ceil(self.dilation);
+        let element = first_tap
+            .saturating_mul(self.dilation)
+            .saturating_add(start)
+            .saturating_sub(self.before);
+        first_tap < self.kernel && element < self.size
+    }
+
     /// The number of positions: `floor((size + pads - extent) / stride) + 1` (ONNX, Conv and AveragePool); rounded up
     /// with `ceil`, where a last window that would start in the padding behind is left out.
     fn count(&self, ceil: bool) -> Result<usize, String> {

@@ -338,7 +338,7 @@ fn rearrangements() {
         ),
         None
     );
-    let softmax = |axis| Op::Activation(Activation::Softmax { axis });
+    let softmax = |axis| Op::Softmax { axis };
     assert_eq!(b.infer(softmax(1), &[&[1, 3]]), Some(vec![1, 3]));
     assert_eq!(b.infer(softmax(2), &[&[1, 3]]), None);
     assert_eq!(b.infer(Op::Power { exponent: 2 }, &[&[1, 0]]), None);

@@ -15,7 +15,7 @@
 //! The columns show three digits of a range; the lines `exact` give those that need more. Constants of more than 64
 //! elements are named by their hash.
 
-use super::{Activation, ConstId, Module, Op};
+use super::{ConstId, Function, Module, Op};
 use crate::graph::NodeId;
 use crate::text::{self, INLINE};
 use crate::value::{DType, Tensor};
@@ -56,7 +56,7 @@ pub fn print(module: &Module) -> String {
     }
     let batched = |flag: bool| if flag { " · batched" } else { "" };
     for i in &module.inputs {
-        let (name, dtype) = (text::quote(&i.name), dtype_name(i.dtype));
+        let (name, dtype) = (text::quote(&i.name), i.dtype.name());
         out.push_str(&format!(
             "input {name} = {} · {dtype}{}\n",
             i.node,
@@ -64,8 +64,13 @@ pub fn print(module: &Module) -> String {
         ));
     }
     for o in &module.outputs {
+        // An output without a type is f32.
+        let dtype = match o.dtype {
+            DType::F32 => String::new(),
+            other => format!(" · {}", other.name()),
+        };
         out.push_str(&format!(
-            "output {} = {}{}\n",
+            "output {} = {}{dtype}{}\n",
             text::quote(&o.name),
             o.node,
             batched(o.batched)
@@ -79,14 +84,6 @@ pub fn print(module: &Module) -> String {
         ));
     }
     out + &exact
-}
-
-/// `f32` or `f64`.
-pub(crate) fn dtype_name(dtype: DType) -> &'static str {
-    match dtype {
-        DType::F32 => "f32",
-        DType::F64 => "f64",
-    }
 }
 
 /// Shape and values of a tensor, the values by their hash if there are many.
@@ -156,7 +153,45 @@ fn spell_op(module: &Module, op: &Op, operands: &[NodeId]) -> String {
         Op::Transpose { perm } => attribute("perm", text::shape(perm)),
         Op::Power { exponent } => attribute("exponent", exponent.to_string()),
         Op::Polynomial { coefficients } => attribute("coefficients", spell_numbers(coefficients)),
-        Op::Activation(Activation::Softmax { axis }) => attribute("axis", axis.to_string()),
+        Op::Function(function) => {
+            let names = Function::parameter_names(function.name()).unwrap_or_default();
+            for (word, value) in names.iter().zip(function.parameters()) {
+                attribute(word, text::number(value));
+            }
+        }
+        Op::Approximation {
+            function,
+            domain,
+            coefficients,
+        } => {
+            attribute("of", text::quote(function.name()));
+            if !function.parameters().is_empty() {
+                attribute("parameters", spell_numbers(&function.parameters()));
+            }
+            attribute("domain", text::range(*domain));
+            attribute("coefficients", spell_numbers(coefficients));
+        }
+        Op::Softmax { axis } | Op::LogSoftmax { axis } | Op::Concat { axis } => {
+            attribute("axis", axis.to_string());
+        }
+        Op::Reduce { axes, .. } => attribute("axes", text::shape(axes)),
+        Op::MaxPool(p) => {
+            attribute("kernel", text::shape(&p.kernel));
+            attribute("strides", text::shape(&p.strides));
+            attribute("pads", text::shape(&p.pads));
+            if p.dilations != [1, 1] {
+                attribute("dilations", text::shape(&p.dilations));
+            }
+            if p.ceil_mode {
+                attribute("ceil", String::new());
+            }
+        }
+        Op::ArgMax { axis, last, .. } => {
+            attribute("axis", axis.to_string());
+            if *last {
+                attribute("last", String::new());
+            }
+        }
         _ => {}
     }
     format!("{} {args}", op.name()).trim_end().to_owned()

@@ -3,8 +3,11 @@
 use super::*;
 use crate::graph::NodeId;
 use crate::origin::Origin;
-use crate::tensor::{Constant, Conv, Input, Node, Output, Pool, parse, verify};
-use crate::value::Range;
+use crate::tensor::{
+    Comparison, Constant, Conv, Function, Input, MaxPool, Node, Output, Pool, Reduction, parse,
+    verify,
+};
+use crate::value::{DType, Range};
 use proptest::prelude::*;
 use std::sync::Arc;
 
@@ -209,11 +212,65 @@ fn any_op() -> impl Strategy<Value = Op> {
         any::<u32>().prop_map(|exponent| Op::Power { exponent }),
         prop::collection::vec(any::<f64>().prop_map(finite), 0..4)
             .prop_map(|coefficients| Op::Polynomial { coefficients }),
-        Just(Op::Activation(Activation::Relu)),
-        Just(Op::Activation(Activation::Sigmoid)),
-        Just(Op::Activation(Activation::Tanh)),
-        any::<usize>().prop_map(|axis| Op::Activation(Activation::Softmax { axis })),
+        any_function().prop_map(Op::Function),
+        (
+            any_function(),
+            any::<f64>().prop_map(finite),
+            prop::collection::vec(any::<f64>().prop_map(finite), 0..4)
+        )
+            .prop_map(|(function, lo, coefficients)| Op::Approximation {
+                function,
+                domain: Range { lo, hi: 4.0 },
+                coefficients
+            }),
+        any::<usize>().prop_map(|axis| Op::Softmax { axis }),
+        any::<usize>().prop_map(|axis| Op::LogSoftmax { axis }),
+        any::<usize>().prop_map(|axis| Op::Concat { axis }),
+        id().prop_map(|index| Op::Take { index }),
+        (prop::sample::select(&Reduction::ALL), dims())
+            .prop_map(|(kind, axes)| Op::Reduce { kind, axes }),
+        prop::sample::select(vec![
+            Op::Div,
+            Op::Max,
+            Op::Min,
+            Op::Compare(Comparison::Greater),
+            Op::Compare(Comparison::GreaterOrEqual),
+            Op::Compare(Comparison::Equal),
+            Op::Where,
+        ]),
+        (two(), two(), two(), four(), any::<bool>()).prop_map(
+            |(kernel, strides, dilations, pads, ceil_mode)| {
+                Op::MaxPool(MaxPool {
+                    kernel,
+                    strides,
+                    dilations,
+                    pads,
+                    ceil_mode,
+                })
+            }
+        ),
+        (any::<usize>(), any::<bool>(), any::<bool>()).prop_map(|(axis, smallest, last)| {
+            Op::ArgMax {
+                axis,
+                smallest,
+                last,
+            }
+        }),
+        id().prop_map(|table| Op::Lookup { table }),
     ]
+}
+
+/// Every function, with any parameters.
+fn any_function() -> impl Strategy<Value = Function> {
+    let parameters = prop::array::uniform2(any::<f64>().prop_map(finite));
+    (
+        prop::sample::select(crate::tensor::function::tests::NAMES),
+        parameters,
+    )
+        .prop_map(|(name, values)| {
+            let count = Function::parameter_names(name).unwrap().len();
+            Function::new(name, &values[..count]).unwrap()
+        })
 }
 
 /// NaN is not equal to itself, so the comparison of graphs leaves it out.
@@ -254,7 +311,7 @@ prop_compose! {
         }
         for id in module.graph.ids() {
             module.inputs.push(Input { name: format!("i{id}"), node: id, dtype: DType::F64, batched: id.index() % 2 == 0 });
-            module.outputs.push(Output { name: format!("o\n{id}"), node: id, batched: id.index() % 2 == 1 });
+            module.outputs.push(Output { name: format!("o\n{id}"), node: id, dtype: DType::ALL[id.index() % 8], batched: id.index() % 2 == 1 });
         }
         module
     }

@@ -36,7 +36,7 @@ pub(crate) fn build(module: &Module) -> Result<Network, LowerError> {
     let unsupported: Vec<(Origin, String)> = order
         .iter()
         .filter_map(|id| module.graph.get(*id))
-        .filter(|n| matches!(n.op, Op::Activation(_)))
+        .filter(|n| !has_form(&n.op))
         .map(|n| (n.origin.clone(), n.op.name().to_owned()))
         .collect();
     if !unsupported.is_empty() {
@@ -199,7 +199,7 @@ impl Builder<'_> {
             return Ok(());
         };
         let operands = module.graph.operands(id);
-        if operands.len() != node.op.arity() {
+        if !node.op.takes(operands.len()) {
             return Err(self.malformed(id));
         }
         let step = match &node.op {
@@ -230,6 +230,7 @@ impl Builder<'_> {
                 let b = self.broadcast(id, operands[1])?;
                 a.plus(&b.scaled(sign))
             }
+            Op::Concat { axis } => self.concat(id, *axis, &operands)?,
             Op::Mul => self.product(id, operands[0], operands[1])?,
             Op::MatMul => self.matmul(id, operands[0], operands[1])?,
             Op::Power { exponent } => {
@@ -294,6 +295,36 @@ impl Builder<'_> {
         Ok(result)
     }
 
+    /// The sum of the operands, each moved to its place in the result.
+    fn concat(&self, id: NodeId, axis: usize, operands: &[NodeId]) -> Result<Pending, LowerError> {
+        let shape = |id| self.module.graph.get(id).map(|n| n.shape.as_slice());
+        let malformed = || self.malformed(id);
+        let out = shape(id).ok_or_else(malformed)?;
+        let inner = |shape: &[usize]| shape.get(axis..).and_then(element_count);
+        let (count, row) = element_count(out)
+            .zip(inner(out))
+            .filter(|(_, row)| *row > 0)
+            .ok_or_else(malformed)?;
+        let (mut start, mut sum) = (0, None::<Pending>);
+        for operand in operands {
+            let from = shape(*operand).ok_or_else(malformed)?;
+            let (cols, length) = element_count(from).zip(inner(from)).ok_or_else(malformed)?;
+            let source = |r: usize| {
+                let within = (r % row).checked_sub(start).filter(|at| *at < length)?;
+                Some(r / row * length + within).filter(|at| *at < cols)
+            };
+            let place = selection((0..count).map(source), cols);
+            let part = self.pending.get(operand).ok_or_else(malformed)?;
+            let part = part.map(&place, &vec![0.0; count]);
+            sum = Some(match sum {
+                None => part,
+                Some(sum) => sum.plus(&part),
+            });
+            start += length;
+        }
+        sum.ok_or_else(malformed)
+    }
+
     fn name_of(&self, id: NodeId) -> String {
         let Some(node) = self.module.graph.get(id) else {
             return String::new();
@@ -328,6 +359,15 @@ impl Builder<'_> {
         );
         Ok(pending.map(&matrix, &vec![0.0; count]))
     }
+}
+
+/// Whether the operation is lowered here.
+fn has_form(op: &Op) -> bool {
+    let products = matches!(
+        op,
+        Op::Add | Op::Sub | Op::Mul | Op::MatMul | Op::Power { .. } | Op::Polynomial { .. }
+    );
+    products || op.is_affine() || matches!(op, Op::Input { .. } | Op::Concat { .. })
 }
 
 fn unit_entries(m: &Matrix) -> Matrix {

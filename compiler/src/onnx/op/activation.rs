@@ -4,40 +4,40 @@
 //! error can name them; a backend without their encrypted form refuses them later.
 
 use crate::onnx::call::{Call, Outputs, Value};
-use cipherloom_ir::tensor::{Activation, Op};
+use cipherloom_ir::tensor::{Function, Op};
 
 /// Why an activation of this name has no encrypted form and what to do about it; `None` for other operators.
 pub(in crate::onnx) fn without_encrypted_form(
     op_type: &str,
     last: bool,
-) -> Option<(&'static str, &'static str)> {
-    let activation = match op_type {
-        "Relu" => Activation::Relu,
-        "Sigmoid" => Activation::Sigmoid,
-        "Tanh" => Activation::Tanh,
-        "Softmax" => Activation::Softmax { axis: 0 },
+) -> Option<(String, &'static str)> {
+    let op = match op_type {
+        "Relu" => Op::Function(Function::Relu),
+        "Sigmoid" => Op::Function(Function::Sigmoid),
+        "Tanh" => Op::Function(Function::Tanh),
+        "Softmax" => Op::Softmax { axis: 0 },
         _ => return None,
     };
-    Some(crate::pass::refusal_of(&activation, last))
+    crate::pass::refusal_of(&op, last)
 }
 
 pub(super) fn relu(call: &mut Call<'_>) -> Outputs {
-    import(call, Activation::Relu)
+    import(call, Function::Relu)
 }
 
 pub(super) fn sigmoid(call: &mut Call<'_>) -> Outputs {
-    import(call, Activation::Sigmoid)
+    import(call, Function::Sigmoid)
 }
 
 pub(super) fn tanh(call: &mut Call<'_>) -> Outputs {
-    import(call, Activation::Tanh)
+    import(call, Function::Tanh)
 }
 
-fn import(call: &mut Call<'_>, activation: Activation) -> Outputs {
+fn import(call: &mut Call<'_>, function: Function) -> Outputs {
     call.arity(1, 1)?;
     let x = call.encrypted(0)?;
     Ok(vec![Value::Encrypted(call.emit(
-        Op::Activation(activation),
+        Op::Function(function),
         &[&x],
         &[],
     )?)])

@@ -4,7 +4,7 @@
 //! A backend without its encrypted form refuses it later.
 
 use crate::onnx::call::{Call, Outputs, Value, axis};
-use cipherloom_ir::tensor::{Activation, Op};
+use cipherloom_ir::tensor::Op;
 
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     call.arity(1, 1)?;
@@ -13,7 +13,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     if call.opset >= 13 {
         let axis = axis(call.int("axis", -1)?, rank)?;
         return Ok(vec![Value::Encrypted(call.emit(
-            Op::Activation(Activation::Softmax { axis }),
+            Op::Softmax { axis },
             &[&x],
             &[],
         )?)]);
@@ -21,10 +21,6 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     let at = axis(call.int("axis", 1)?, rank)?;
     let (front, back) = x.shape.split_at(at);
     let matrix = call.reshape(&x, &[front.iter().product(), back.iter().product()])?;
-    let y = call.emit(
-        Op::Activation(Activation::Softmax { axis: 1 }),
-        &[&matrix],
-        &[],
-    )?;
+    let y = call.emit(Op::Softmax { axis: 1 }, &[&matrix], &[])?;
     Ok(vec![Value::Encrypted(call.reshape(&y, &x.shape)?)])
 }
