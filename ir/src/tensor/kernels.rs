@@ -1,8 +1,11 @@
 //! The loops of the clear interpreter. Callers have checked all shapes with [`super::infer_shape`].
 
+mod conv;
+
+pub(super) use conv::conv;
+
 use super::{MaxPool, Pool, Reduction};
 use crate::value::{Tensor, strides};
-use std::ops::Range;
 
 /// How windows lie along one axis.
 #[derive(Clone, Copy)]
@@ -10,68 +13,6 @@ pub(super) struct Plane {
     pub(super) stride: usize,
     pub(super) dilation: usize,
     pub(super) before: usize,
-}
-
-impl Plane {
-    /// The window positions whose element `tap` lies inside an axis of `size` elements, of `count` positions.
-    fn inside(&self, tap: usize, size: usize, count: usize) -> Range<usize> {
-        let offset = tap * self.dilation;
-        let start = self.before.saturating_sub(offset).div_ceil(self.stride);
-        let end = (size + self.before)
-            .saturating_sub(offset)
-            .div_ceil(self.stride);
-        start.min(count)..end.clamp(start.min(count), count)
-    }
-
-    /// The element that `tap` reads at a position from [`Plane::inside`].
-    fn element(&self, tap: usize, position: usize) -> usize {
-        position * self.stride + tap * self.dilation - self.before
-    }
-}
-
-/// Convolution of `[N, C, H, W]` with `[M, C/group, KH, KW]`: one pass over output rows per weight.
-pub(super) fn conv(
-    x: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    group: usize,
-    planes: [Plane; 2],
-    shape: &[usize],
-) -> Vec<f64> {
-    let (&[n, c, h, w], &[m, per_group, kh, kw], &[_, _, oh, ow]) =
-        (x.shape(), weight.shape(), shape)
-    else {
-        return vec![];
-    };
-    let mut out = vec![0.0; n * m * oh * ow];
-    for (index, target) in out.chunks_mut((oh * ow).max(1)).enumerate() {
-        let (sample, channel) = (index / m, index % m);
-        if let Some(bias) = bias {
-            target.fill(bias.data()[channel]);
-        }
-        let first = channel / (m / group) * per_group;
-        for k in 0..per_group {
-            let source = &x.data()[(sample * c + first + k) * h * w..][..h * w];
-            let taps = &weight.data()[(channel * per_group + k) * kh * kw..][..kh * kw];
-            for (tap, factor) in taps.iter().enumerate() {
-                let (ky, kx) = (tap / kw, tap % kw);
-                let columns = planes[1].inside(kx, w, ow);
-                if columns.is_empty() {
-                    continue;
-                }
-                let start = planes[1].element(kx, columns.start);
-                for oy in planes[0].inside(ky, h, oh) {
-                    let row = &source[planes[0].element(ky, oy) * w..][..w];
-                    let target = &mut target[oy * ow..][..ow][columns.clone()];
-                    let read = row[start..].iter().step_by(planes[1].stride);
-                    for (sum, value) in target.iter_mut().zip(read) {
-                        *sum += factor * value;
-                    }
-                }
-            }
-        }
-    }
-    out
 }
 
 /// Average over windows; the divisor counts elements, and with `count_include_pad` the padding too, but never what
