@@ -4,6 +4,7 @@ mod affine;
 mod build;
 mod error;
 mod levels;
+mod measured;
 mod network;
 mod noise;
 mod packing;
@@ -112,42 +113,25 @@ fn statistics(
         }
         return intervals(network, &declared).map(|s| (s, true));
     }
-    let mut ranges: Vec<Option<Range>> = vec![None; network.values.len()];
-    let mut unbiased = ranges.clone();
-    let mut squares: Vec<Vec<f64>> = network.values.iter().map(|v| vec![0.0; v.len()]).collect();
     for (index, sample) in inputs.samples.iter().enumerate() {
-        let bad = |input: &str| LowerError::Sample {
-            index,
-            input: input.to_owned(),
-        };
         for name in &named {
             let finite = |t: &Tensor| t.data().iter().all(|v| v.is_finite());
-            sample
-                .get(*name)
-                .filter(|t| finite(t))
-                .ok_or_else(|| bad(name))?;
-        }
-        let all = network
-            .eval(sample)
-            .ok_or_else(|| bad(named.first().map_or("", |n| n.as_str())))?;
-        for (v, data) in all.iter().enumerate() {
-            let range = Range::of(data.iter().copied());
-            let range =
-                range.ok_or_else(|| LowerError::Unbounded(network.values[v].origin.clone()))?;
-            ranges[v] = Some(ranges[v].map_or(range, |r| r.union(range)));
-            let bias = network.values[v].bias();
-            let before = Range::of(data.iter().zip(bias).map(|(x, b)| x - b)).unwrap_or(range);
-            unbiased[v] = Some(unbiased[v].map_or(before, |r| r.union(before)));
-            squares[v]
-                .iter_mut()
-                .zip(data)
-                .for_each(|(s, x)| *s += x * x);
+            if !sample.get(*name).is_some_and(finite) {
+                return Err(LowerError::Sample {
+                    index,
+                    input: (*name).clone(),
+                });
+            }
         }
     }
-    let count = inputs.samples.len() as f64;
-    squares.iter_mut().flatten().for_each(|s| *s /= count);
+    let measured = measured::measure(network, inputs.samples, &named)?;
     let (mut found, mut found_unbiased) = (Vec::new(), Vec::new());
-    for ((value, range), before) in network.values.iter().zip(ranges).zip(unbiased) {
+    for ((value, range), before) in network
+        .values
+        .iter()
+        .zip(measured.ranges)
+        .zip(measured.unbiased)
+    {
         let known = if let Kind::Input(name) = &value.kind {
             declared(name).or(range)
         } else {
@@ -161,7 +145,7 @@ fn statistics(
         Statistics {
             ranges: found,
             unbiased: found_unbiased,
-            mean_squares: squares,
+            mean_squares: measured.mean_squares,
         },
         false,
     ))

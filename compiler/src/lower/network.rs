@@ -5,7 +5,7 @@ mod make;
 mod pending;
 mod products;
 
-use super::sparse;
+use super::sparse::{self, LANES};
 use cipherloom_ir::Origin;
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::value::Tensors;
@@ -90,41 +90,56 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    /// All values for one sample; `None` where an input is missing or has another number of elements.
-    pub(crate) fn eval(&self, inputs: &Tensors) -> Option<Vec<Vec<f64>>> {
-        let mut all: Vec<Vec<f64>> = Vec::with_capacity(self.values.len());
+    /// All values for several samples; `None` where an input is missing or has another number of elements.
+    pub(crate) fn eval(&self, samples: [&Tensors; LANES]) -> Option<Vec<Vec<[f64; LANES]>>> {
+        let mut all: Vec<Vec<[f64; LANES]>> = Vec::with_capacity(self.values.len());
         for value in &self.values {
             let data = match &value.kind {
-                Kind::Input(name) => inputs
-                    .get(name)
-                    .filter(|t| t.len() == value.len())?
-                    .data()
-                    .to_vec(),
+                Kind::Input(name) => {
+                    let mut data = vec![[0.0; LANES]; value.len()];
+                    for (lane, sample) in samples.iter().enumerate() {
+                        let tensor = sample.get(name).filter(|t| t.len() == value.len())?;
+                        data.iter_mut()
+                            .zip(tensor.data())
+                            .for_each(|(to, from)| to[lane] = *from);
+                    }
+                    data
+                }
                 Kind::Linear { terms, bias } => {
                     let mut sum = if bias.is_empty() {
-                        vec![0.0; value.len()]
+                        vec![[0.0; LANES]; value.len()]
                     } else {
-                        bias.clone()
+                        bias.iter().map(|b| [*b; LANES]).collect()
                     };
                     for (operand, term) in terms {
                         let x = &all[*operand];
                         match term {
-                            Term::Identity => sum.iter_mut().zip(x).for_each(|(s, x)| *s += x),
-                            Term::Scalar(f) => sum.iter_mut().zip(x).for_each(|(s, x)| *s += f * x),
-                            Term::Matrix(m) => {
-                                sum.iter_mut()
-                                    .zip(sparse::apply(m, x))
-                                    .for_each(|(s, x)| *s += x);
-                            }
+                            Term::Identity => add_scaled(&mut sum, 1.0, x),
+                            Term::Scalar(f) => add_scaled(&mut sum, *f, x),
+                            Term::Matrix(m) => sparse::apply_lanes(m, x, &mut sum),
                         }
                     }
                     sum
                 }
-                Kind::Mul(a, b) => all[*a].iter().zip(&all[*b]).map(|(a, b)| a * b).collect(),
-                Kind::Square(a) => all[*a].iter().map(|a| a * a).collect(),
+                Kind::Mul(a, b) => {
+                    let pairs = all[*a].iter().zip(&all[*b]);
+                    let product = |(a, b): (&[f64; LANES], &[f64; LANES])| {
+                        std::array::from_fn(|lane| a[lane] * b[lane])
+                    };
+                    pairs.map(product).collect()
+                }
+                Kind::Square(a) => all[*a].iter().map(|a| a.map(|a| a * a)).collect(),
             };
             all.push(data);
         }
         Some(all)
+    }
+}
+
+fn add_scaled(sum: &mut [[f64; LANES]], factor: f64, x: &[[f64; LANES]]) {
+    for (sum, x) in sum.iter_mut().zip(x) {
+        for lane in 0..LANES {
+            sum[lane] += factor * x[lane];
+        }
     }
 }

@@ -7,9 +7,13 @@
 use super::{PassError, TensorPass, interval};
 use crate::data::Evidence;
 use cipherloom_ir::tensor::{EvalError, Module, Patch, eval_all};
-use cipherloom_ir::{NodeId, Range};
+use cipherloom_ir::{NodeId, Range, Tensors};
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use thiserror::Error;
+
+/// Samples that are evaluated before their results are joined.
+const SAMPLES_AT_ONCE: usize = 64;
 
 /// Why ranges cannot be found.
 #[derive(Clone, Debug, PartialEq, Error)]
@@ -66,30 +70,51 @@ pub fn measure(module: &Module, evidence: Evidence<'_>) -> Result<Measured, Rang
     }
 }
 
-fn sampled(module: &Module, samples: &[cipherloom_ir::Tensors]) -> Result<Measured, RangeError> {
+fn sampled(module: &Module, samples: &[Tensors]) -> Result<Measured, RangeError> {
     if samples.is_empty() {
         return Err(RangeError::NoSample);
     }
     let mut measured = Measured::default();
     let mut counts: BTreeMap<NodeId, usize> = BTreeMap::new();
     let sums = &mut measured.statistics.mean_square;
-    for (index, sample) in samples.iter().enumerate() {
-        for (id, value) in eval_all(module, sample)? {
-            let range = Range::of(value.data().iter().copied())
-                .ok_or_else(|| not_finite(module, id, Some(index)))?;
-            measured
-                .ranges
-                .entry(id)
-                .and_modify(|r| *r = r.union(range))
-                .or_insert(range);
-            *sums.entry(id).or_default() += value.data().iter().map(|x| x * x).sum::<f64>();
-            *counts.entry(id).or_default() += value.len();
+    // A bounded number of samples at a time; sums are taken in the order of samples, whatever the threads do.
+    for (task, samples) in samples.chunks(SAMPLES_AT_ONCE).enumerate() {
+        let found: Vec<_> = samples
+            .par_iter()
+            .map(|sample| of_sample(module, sample))
+            .collect();
+        for (index, found) in found.into_iter().enumerate() {
+            for (id, (range, squares, count)) in found? {
+                let sample = Some(task * SAMPLES_AT_ONCE + index);
+                let range = range.ok_or_else(|| not_finite(module, id, sample))?;
+                measured
+                    .ranges
+                    .entry(id)
+                    .and_modify(|r| *r = r.union(range))
+                    .or_insert(range);
+                *sums.entry(id).or_default() += squares;
+                *counts.entry(id).or_default() += count;
+            }
         }
     }
     for (id, sum) in sums.iter_mut() {
         *sum /= counts.get(id).copied().unwrap_or(1) as f64;
     }
     Ok(measured)
+}
+
+/// For each node, the range of its elements on one sample (`None` where one is not finite), the sum of their squares,
+/// and their number.
+type Found = BTreeMap<NodeId, (Option<Range>, f64, usize)>;
+
+fn of_sample(module: &Module, sample: &Tensors) -> Result<Found, EvalError> {
+    let values = eval_all(module, sample)?.into_iter();
+    let found = values.map(|(id, value)| {
+        let squares = value.data().iter().map(|x| x * x).sum::<f64>();
+        let range = Range::of(value.data().iter().copied());
+        (id, (range, squares, value.len()))
+    });
+    Ok(found.collect())
 }
 
 fn declared(module: &Module, ranges: &BTreeMap<String, Range>) -> Result<Measured, RangeError> {
