@@ -204,6 +204,20 @@ impl<'a> Call<'a> {
         }
     }
 
+    pub(crate) fn strings(&mut self, name: &'static str) -> Result<Option<Vec<String>>, Refusal> {
+        let Some(attribute) = self.attribute(name, AttributeType::STRINGS)? else {
+            return Ok(None);
+        };
+        let texts = attribute
+            .strings
+            .iter()
+            .map(|s| String::from_utf8(s.clone()));
+        texts
+            .collect::<Result<_, _>>()
+            .map(Some)
+            .map_err(|_| format!("attribute {name:?} is no text").into())
+    }
+
     pub(crate) fn tensor(&mut self, name: &'static str) -> Result<Option<Clear>, Refusal> {
         let dir = self.dir;
         self.attribute(name, AttributeType::TENSOR)?

@@ -129,35 +129,6 @@ impl Importer<'_> {
             }
         }
         self.outputs(&targets);
-        self.refuse_activations(&live);
-    }
-
-    /// Where nodes were refused, refuses the activations too that no backend would take later: a user is told of all
-    /// that cannot be compiled at once.
-    fn refuse_activations(&mut self, live: &Live) {
-        if self.node_faults.is_empty() {
-            return;
-        }
-        let graph = self.graph;
-        let refused: BTreeSet<usize> = self.node_faults.iter().map(|f| f.index).collect();
-        for (index, node) in graph.node.iter().enumerate() {
-            if !live.nodes.contains(&index)
-                || refused.contains(&index)
-                || !is_own_domain(&node.domain)
-            {
-                continue;
-            }
-            let last = node
-                .output
-                .iter()
-                .any(|name| graph.output.iter().any(|o| o.name == *name));
-            if let Some((reason, help)) =
-                op::activation::without_encrypted_form(&node.op_type, last)
-            {
-                self.refuse(index, node, Refusal::new(reason).help(help));
-            }
-        }
-        self.node_faults.sort_by_key(|f| f.index);
     }
 
     /// The names that the module shall yield.

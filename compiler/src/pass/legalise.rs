@@ -73,7 +73,7 @@ impl TensorPass for Legalise {
 
 /// Why an operation has no encrypted form, and what to do about it; `None` where it has one. `last` where it yields
 /// an output.
-pub(crate) fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
+fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
     const AFTER: &str = "stop before it with `--output NAME`, and do the rest after decryption";
     let (reason, help) = match op {
         Op::Function(function) if function.is_step() => (

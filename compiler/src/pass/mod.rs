@@ -23,7 +23,6 @@ pub use find_ranges::{FindRanges, Measured, RangeError, Statistics, measure};
 pub use fold_constants::FoldConstants;
 pub use fold_scalings::FoldScalings;
 pub use fuse_polynomial::FusePolynomial;
-pub(crate) use legalise::refusal_of;
 pub use legalise::{IllegalNode, IllegalNodes, Legalise};
 
 use crate::data::Evidence;

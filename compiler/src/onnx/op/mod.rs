@@ -4,28 +4,38 @@
 //! encrypted operands into operations of the `tensor` stage; where all operands are clear and the result
 //! is needed for shapes or weights, it computes it.
 
-pub(super) mod activation;
+mod activation;
+mod arg_max;
 mod arithmetic;
 mod average_pool;
 mod batch_normalization;
 mod cast;
+mod clip;
+mod compare;
 mod concat;
 mod constant;
 mod constant_of_shape;
 mod conv;
 mod dropout;
+mod extremum;
 mod flatten;
 mod gather;
 mod gemm;
 mod global_average_pool;
 mod identity;
+mod logic;
+mod lp_normalization;
+mod lrn;
 mod matmul;
 pub(super) mod ml;
 mod neg;
+mod normalization;
 mod pad;
 mod pow;
+mod prelu;
 pub(super) mod refused;
 mod reshape;
+mod select;
 mod shape;
 mod slice;
 mod softmax;
@@ -130,7 +140,7 @@ macro_rules! since {
 /// A table of operators of a domain: the name, how it is computed, the first version if not all have it, the
 /// importer and the limits.
 macro_rules! operator_table {
-    ($table:ident $domain:literal: $($name:literal $how:tt $(since $since:literal)? $import:path, $limits:literal;)*) => {
+    ($table:ident $domain:literal: $($name:literal $how:tt $(($since:literal))? $import:path, $limits:literal;)*) => {
         pub(super) static $table: &[Operator] = &[
             $(Operator {
                 info: OperatorInfo {
@@ -149,38 +159,87 @@ macro_rules! operator_table {
 use {computation, operator_table, since};
 
 operator_table! { OPERATORS "":
+    "Abs" approximate activation::abs, "";
     "Add" true arithmetic::add, "";
+    "And" exact logic::and, "";
+    "ArgMax" client arg_max::max, "";
+    "ArgMin" client arg_max::min, "";
     "AveragePool" true average_pool::import, "1 or 2 spatial axes, no dilation";
     "BatchNormalization" true batch_normalization::import, "inference, constant statistics";
-    "Cast" true cast::import, "encrypted values between floating-point types only";
+    "Cast" exact cast::import, "to integers and truth values by the client";
+    "CastLike" exact (15) cast::like, "as Cast";
+    "Ceil" client activation::ceil, "";
+    "Celu" approximate (12) activation::celu, "";
+    "Clip" approximate clip::import, "constant bounds";
     "Concat" false concat::import, "constants only";
     "Constant" false constant::import, "numbers";
     "ConstantOfShape" false constant_of_shape::import, "constant shape";
     "Conv" true conv::import, "1 or 2 spatial axes, constant weight";
-    "Div" true arithmetic::div, "constant divisor without zeros";
+    "Cos" approximate activation::cos, "";
+    "Div" approximate arithmetic::div, "exact by a constant, which has no 0";
     "Dropout" true dropout::import, "inference";
+    "Elu" approximate activation::elu, "";
+    "Equal" client compare::equal, "";
+    "Erf" approximate (9) activation::erf, "";
+    "Exp" approximate activation::exp, "";
     "Flatten" true flatten::import, "";
+    "Floor" client activation::floor, "";
     "Gather" false gather::import, "constants only";
+    "Gelu" approximate (20) activation::gelu, "";
     "Gemm" true gemm::import, "";
     "GlobalAveragePool" true global_average_pool::import, "1 or 2 spatial axes";
+    "Greater" client compare::greater, "";
+    "GreaterOrEqual" client (12) compare::greater_or_equal, "";
+    "GroupNormalization" approximate (18) normalization::group, "constant scale and bias";
+    "HardSigmoid" approximate activation::hard_sigmoid, "";
+    "HardSwish" approximate (14) activation::hard_swish, "";
     "Identity" true identity::import, "";
+    "InstanceNormalization" approximate normalization::instance, "constant scale and bias";
+    "LRN" approximate lrn::import, "2 spatial axes";
+    "LayerNormalization" approximate (17) normalization::layer, "";
+    "LeakyRelu" approximate activation::leaky_relu, "";
+    "Less" client compare::less, "";
+    "LessOrEqual" client (12) compare::less_or_equal, "";
+    "Log" approximate activation::log, "";
+    "LogSoftmax" client softmax::import_log, "";
+    "LpNormalization" approximate lp_normalization::import, "";
     "MatMul" true matmul::import, "";
+    "Max" approximate extremum::max, "";
+    "MeanVarianceNormalization" approximate (9) normalization::mean_variance, "";
+    "Min" approximate extremum::min, "";
+    "Mish" approximate (18) activation::mish, "";
     "Mul" true arithmetic::mul, "";
     "Neg" true neg::import, "";
+    "Not" exact logic::import_not, "";
+    "Or" exact logic::or, "";
+    "PRelu" approximate prelu::import, "";
     "Pad" true pad::import, "mode constant, no cropping";
-    "Pow" true pow::import, "constant integer exponent from 1 to 64, the same for all elements";
-    "Relu" true activation::relu, "read, but without an encrypted form in this backend";
+    "Pow" approximate pow::import, "constant exponent, the same for all elements, or constant base; exact for whole exponents from 1 to 64";
+    "RMSNormalization" approximate (23) normalization::rms, "";
+    "Reciprocal" approximate activation::reciprocal, "";
+    "Relu" approximate activation::relu, "";
     "Reshape" true reshape::import, "constant target";
+    "Round" client (11) activation::round, "";
+    "Selu" approximate activation::selu, "";
     "Shape" true shape::import, "";
-    "Sigmoid" true activation::sigmoid, "read, but without an encrypted form in this backend";
+    "Sigmoid" approximate activation::sigmoid, "";
+    "Sign" client (9) activation::sign, "";
+    "Sin" approximate activation::sin, "";
     "Slice" false slice::import, "constants only";
-    "Softmax" true softmax::import, "read, but without an encrypted form in this backend";
+    "Softmax" client softmax::import, "";
+    "Softplus" approximate activation::softplus, "";
+    "Softsign" approximate activation::softsign, "";
+    "Sqrt" approximate activation::sqrt, "";
     "Squeeze" true squeeze::import, "";
     "Sub" true arithmetic::sub, "";
     "Sum" true sum::import, "";
-    "Tanh" true activation::tanh, "read, but without an encrypted form in this backend";
+    "Swish" approximate (24) activation::swish, "";
+    "Tanh" approximate activation::tanh, "";
+    "ThresholdedRelu" approximate (10) activation::thresholded_relu, "";
     "Transpose" true transpose::import, "";
     "Unsqueeze" true unsqueeze::import, "";
+    "Where" client (9) select::import, "exact with a constant condition";
+    "Xor" exact logic::xor, "";
 }
 
 /// The importer of an operator, by its domain (empty for ONNX's own) and its name.

@@ -7,15 +7,15 @@ use onnx_protobuf::NodeProto;
 ///
 /// `stop` is an encrypted value that the node reads and another node yields, if there is one.
 pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<&str>) -> Refusal {
+    if node.domain == super::ml::DOMAIN {
+        return of_ml(&node.op_type);
+    }
     if !own_domain {
         let refusal = Refusal::new(format!(
             "the operators of the domain {:?} are not known",
             node.domain
         ));
-        return match node.domain.as_str() {
-            "ai.onnx.ml" => refusal.help("export the fitted coefficients as MatMul and Add instead of an ai.onnx.ml operator"),
-            _ => refusal.help("export with ONNX's own operators alone, functions inlined"),
-        };
+        return refusal.help("export with ONNX's own operators alone, functions inlined");
     }
     let stop = match stop {
         Some(value) => format!("stop at `--output {value}` and do the rest after decryption"),
@@ -26,13 +26,11 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<
             Refusal::new("a maximum needs comparisons, which this backend has not")
                 .help("retrain with AveragePool")
         }
-        "Max" | "Min" | "Clip" | "ReduceMax" | "ReduceMin" | "Sign" | "Floor" | "Ceil"
-        | "Round" | "Equal" | "Greater" | "Less" | "GreaterOrEqual" | "LessOrEqual" | "Where"
-        | "And" | "Or" | "Not" | "Xor" | "Hardmax" | "Mod" => Refusal::new(
-            "it compares or rounds values, which this backend cannot do under encryption",
-        )
-        .help(stop),
-        "ArgMax" | "ArgMin" | "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "OneHot" => {
+        "Hardmax" | "Mod" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseNot"
+        | "BitwiseXor" => {
+            Refusal::new("it compares or rounds values, which no polynomial does").help(stop)
+        }
+        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "OneHot" => {
             Refusal::new("output positions would depend on encrypted values").help(stop)
         }
         "If" | "Loop" | "Scan" => {
@@ -46,13 +44,24 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<
             Refusal::new("it draws random numbers, so the result would not be the model's")
                 .help("export the model for inference")
         }
-        "LeakyRelu" | "PRelu" | "Elu" | "Selu" | "Celu" | "ThresholdedRelu" | "HardSigmoid"
-        | "HardSwish" | "Softplus" | "Softsign" | "Erf" | "Gelu" | "Mish" | "Abs" | "Sqrt"
-        | "Reciprocal" | "Exp" | "Log" | "Sin" | "Cos" | "Tan" | "LogSoftmax" => {
-            Refusal::new("it is no polynomial, and approximations are not made here")
-                .help("retrain with a polynomial activation, such as x*x")
-        }
         _ => Refusal::new("the operator is not supported")
             .help("`cipherloom ops` lists the operators that are"),
+    }
+}
+
+/// Why an operator of `ai.onnx.ml` without an importer is refused.
+fn of_ml(op_type: &str) -> Refusal {
+    if op_type.starts_with("TreeEnsemble") {
+        return Refusal::new("decision trees need exact comparisons: a later backend's work")
+            .help("train a linear model, a support vector machine or a network instead");
+    }
+    match op_type {
+        "Imputer" | "Binarizer" => Refusal::new(
+            "it compares each feature with a number, which no polynomial does",
+        )
+        .help("do this part before encryption"),
+        _ => Refusal::new("the operator is not supported").help(
+            "`cipherloom ops` lists the operators that are; map words and categories to numbers before encryption",
+        ),
     }
 }
