@@ -1,6 +1,8 @@
 //! The operations of the scheme.
 
 mod combine;
+#[cfg(test)]
+mod combine_tests;
 mod products;
 mod rotations;
 mod sums;

@@ -36,7 +36,7 @@ impl Combination<'_> {
     }
 
     /// The scale of all products and terms.
-    fn scale(&self) -> Result<Scale, CkksError> {
+    pub(super) fn scale(&self) -> Result<Scale, CkksError> {
         let malformed = |reason: &str| CkksError::Malformed {
             what: "sum",
             reason: reason.into(),

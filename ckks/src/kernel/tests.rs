@@ -322,3 +322,60 @@ fn broadcast_sums_of<W: Word>(convert: fn(u64) -> W) {
         }
     }
 }
+
+#[test]
+fn sums_of_products_and_multiples() {
+    let mut rng = Rng(6);
+    let n = 24;
+    for p in PRIMES {
+        let m = Modulus::new(p);
+        for (products, terms) in [(1, 0), (0, 1), (3, 2), (4, 4), (0, 15), (17, 1), (9, 40)] {
+            // The largest residues too, so that a missing fold shows.
+            let mut pair = |largest: bool| -> [Vec<u64>; 2] {
+                [0, 1].map(|_| {
+                    if largest {
+                        vec![p - 1; n]
+                    } else {
+                        residues(&mut rng, p, n)
+                    }
+                })
+            };
+            for largest in [false, true] {
+                let x: Vec<_> = (0..products)
+                    .map(|_| (pair(largest), pair(largest)))
+                    .collect();
+                let y: Vec<_> = (0..terms).map(|j| (pair(largest), p - 1 - j % p)).collect();
+                let pairs: Vec<_> = x
+                    .iter()
+                    .map(|(a, b)| ([&a[0][..], &a[1][..]], [&b[0][..], &b[1][..]]))
+                    .collect();
+                let multiples: Vec<_> = y
+                    .iter()
+                    .map(|(v, f)| ([&v[0][..], &v[1][..]], *f))
+                    .collect();
+                let work = Sums {
+                    products: &pairs,
+                    terms: &multiples,
+                    constant: p - 2,
+                };
+                let out = both(|| {
+                    let mut out = [vec![0; n], vec![0; n], vec![0; n]];
+                    let [d0, d1, d2] = &mut out;
+                    sums(&m, [d0, d1], (products > 0).then_some(&mut d2[..]), &work);
+                    out
+                });
+                for i in 0..n {
+                    let term = |c: usize| y.iter().map(move |(v, f)| (v[c][i], *f));
+                    let d0 = x.iter().map(|(a, b)| (a[0][i], b[0][i]));
+                    let d1 = x
+                        .iter()
+                        .flat_map(|(a, b)| [(a[0][i], b[1][i]), (a[1][i], b[0][i])]);
+                    let d2 = x.iter().map(|(a, b)| (a[1][i], b[1][i]));
+                    assert_eq!(out[0][i], wide(p, d0.chain(term(0)).chain([(p - 2, 1)])));
+                    assert_eq!(out[1][i], wide(p, d1.chain(term(1))));
+                    assert_eq!(out[2][i], wide(p, d2));
+                }
+            }
+        }
+    }
+}
