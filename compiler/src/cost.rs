@@ -30,6 +30,9 @@ const NTT_US: f64 = 26.8;
 /// Microseconds that go with one multiply-accumulate over 2^13 words.
 const MAC_US: f64 = 3.4;
 
+/// Bytes of a residue that is kept: 4 below 2^32, else 8; parameters are not known yet where this is used.
+const WORD_BYTES: u64 = 8;
+
 /// How a linear transform is executed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TransformCounts {
@@ -96,6 +99,15 @@ impl Limbs {
             ntts: 2 * self.q,
             macs: 2 * self.q,
         }
+    }
+
+    /// The bytes of a linear transform's diagonals of some period, and of its keys if no other uses them.
+    pub fn transform_bytes(self, counts: TransformCounts, period: usize, log_n: u32) -> u64 {
+        let limbs = WORD_BYTES * (self.q + self.p);
+        let keys = counts.babies + counts.giants + counts.folds;
+        let key = (2 * self.digits() * limbs) << log_n;
+        let diagonal = limbs * 2 * period as u64;
+        keys.saturating_mul(key) + counts.diagonals.saturating_mul(diagonal)
     }
 
     /// A double-hoisted linear transform with a fused rescale.

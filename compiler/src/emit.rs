@@ -7,6 +7,7 @@
 mod blocks;
 mod combine;
 mod estimates;
+mod fold;
 
 use blocks::blocks;
 use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, MatrixId, Port, VectorId};
@@ -103,6 +104,12 @@ impl<'c> Emitter<'c> {
         let first = self.next;
         self.next += count;
         Ok((first..first + count).map(Register).collect())
+    }
+
+    /// A register for a part of a value.
+    fn register(&mut self) -> Register {
+        self.next += 1;
+        Register(self.next - 1)
     }
 
     fn registers(&self, id: NodeId) -> Result<Vec<Register>, EmitError> {
@@ -207,6 +214,11 @@ impl<'c> Emitter<'c> {
             self.registers.insert(last, dst);
             return Ok(());
         }
+        if let CircuitOp::Fold = node.op {
+            self.fold(id, operand(0)?, &a, &dst)?;
+            self.registers.insert(id, dst);
+            return Ok(());
+        }
         let b = match node.op {
             CircuitOp::Add | CircuitOp::Sub | CircuitOp::Mul => self.registers(operand(1)?)?,
             _ => vec![],
@@ -257,7 +269,10 @@ impl<'c> Emitter<'c> {
                     plain_scale: plain_scale.clone(),
                     rescale,
                 },
-                CircuitOp::Input { .. } | CircuitOp::MatVec { .. } | CircuitOp::Combine { .. } => {
+                CircuitOp::Input { .. }
+                | CircuitOp::MatVec { .. }
+                | CircuitOp::Fold
+                | CircuitOp::Combine { .. } => {
                     continue;
                 }
             };

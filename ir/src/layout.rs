@@ -42,6 +42,28 @@ impl Layout {
         self.positions.is_empty()
     }
 
+    /// Whether the elements of a value in this layout can be summed up to one in the other by sums of ciphertexts and
+    /// rotations: every element has the slot of an element there, up to multiples of that layout's length.
+    pub fn folds_onto(&self, to: &Layout) -> bool {
+        let length = |l: &Layout| l.period.checked_mul(l.ciphertexts);
+        let (Some(own), Some(length)) = (length(self), length(to)) else {
+            return false;
+        };
+        let fits = length > 0
+            && own > length
+            && own.is_multiple_of(length)
+            && (own / length).is_power_of_two()
+            && (to.ciphertexts == 1 || to.period == self.period);
+        let mut there = to.positions.clone();
+        there.sort_unstable();
+        let lands = |p: &u32| {
+            there
+                .binary_search(&((*p as usize % length) as u32))
+                .is_ok()
+        };
+        fits && self.positions.iter().all(lands)
+    }
+
     /// The slot vectors (one of length `period` per ciphertext) that hold the values; other slots are zero.
     /// `None` where the number of values is not the number of elements.
     pub fn pack(&self, values: &[f64]) -> Option<Vec<Vec<f64>>> {

@@ -152,6 +152,13 @@ impl Executor<'_> {
                 let product = eval.mul_scalar(get(a)?, *value, plain_scale);
                 (dst, rescaled(eval, product, *rescale))
             }
+            StepOp::Fold { dst, a, rotations } => {
+                let mut sum = Ok(get(a)?.clone());
+                for steps in rotations {
+                    sum = sum.and_then(|x| eval.add(&x, &eval.rotate(&x, *steps, keys)?));
+                }
+                (dst, sum)
+            }
             StepOp::Combine {
                 dst,
                 products,

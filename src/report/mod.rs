@@ -343,6 +343,7 @@ pub fn name(op: &StepOp) -> &'static str {
         StepOp::LinearTransform { .. } => "linear transform",
         StepOp::Mul { .. } => "mul",
         StepOp::Square { .. } => "square",
+        StepOp::Fold { .. } => "fold",
         StepOp::Add { .. } => "add",
         StepOp::Sub { .. } => "sub",
         StepOp::AddVector { .. } => "add vector",

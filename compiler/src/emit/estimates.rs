@@ -47,6 +47,11 @@ pub(super) fn estimates(plan: &Plan) -> Estimates {
                     work += limbs(level).rescale();
                 }
             }
+            StepOp::Fold { rotations, .. } => {
+                rotations
+                    .iter()
+                    .for_each(|_| work += limbs(step.level).key_switch());
+            }
             StepOp::Combine {
                 products,
                 terms,

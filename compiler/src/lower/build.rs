@@ -140,6 +140,7 @@ fn exact_scales(
                 kept.map(|(u, _)| scales[*u].clone())
                     .ok_or_else(|| lost(v))?
             }
+            (None, Kind::Fold(a, _)) => scales[*a].clone(),
             (None, Kind::Input(_)) => return Err(lost(v)),
         };
         scales.push(scale);
@@ -242,6 +243,10 @@ impl Builder<'_> {
         let value = &self.network.values[v];
         match &value.kind {
             Kind::Input(name) => self.add(CircuitOp::Input { name: name.clone() }, &[], &done),
+            Kind::Fold(a, _) => {
+                let operand = self.at(*a, level)?;
+                self.add(CircuitOp::Fold, &[operand], &done)
+            }
             Kind::Square(a) => {
                 let operand = self.at(*a, level + 1)?;
                 let square = self.add(CircuitOp::Square, &[operand], &open)?;

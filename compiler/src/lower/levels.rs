@@ -56,7 +56,7 @@ pub(crate) struct Levels {
 /// Whether the value takes a level: a product, or a sum with a matrix or factor.
 pub(crate) fn consumes(kind: &Kind) -> bool {
     match kind {
-        Kind::Input(_) => false,
+        Kind::Input(_) | Kind::Fold(..) => false,
         Kind::Mul(..) | Kind::Square(_) => true,
         Kind::Linear { terms, .. } => terms.iter().any(|(_, t)| !matches!(t, Term::Identity)),
     }
@@ -78,6 +78,8 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
         match &mut network.values[v].kind {
             Kind::Input(_) => free[v] = true,
             Kind::Mul(..) | Kind::Square(_) => {}
+            // Sums keep the operand's scale.
+            Kind::Fold(a, _) => parent[v] = root(&parent, *a),
             Kind::Linear { terms, .. } => {
                 let identities: Vec<usize> = terms
                     .iter()
@@ -127,6 +129,7 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
         let product = level[v] + 1;
         match &value.kind {
             Kind::Input(_) => {}
+            Kind::Fold(a, _) => level[*a] = level[*a].max(level[v]),
             Kind::Mul(..) | Kind::Square(_) => {
                 value
                     .operands()
@@ -174,6 +177,7 @@ pub(crate) fn log_scales(
                 let kept = terms.iter().find(|(_, t)| matches!(t, Term::Identity));
                 kept.map_or(0.0, |(u, _)| logs[*u])
             }
+            (None, Kind::Fold(a, _)) => logs[*a],
             (None, Kind::Input(_)) => 0.0,
         };
         logs.push(log);

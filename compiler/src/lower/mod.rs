@@ -164,6 +164,16 @@ fn intervals(
                 vec![range; value.len()]
             }
             Kind::Square(a) => all[*a].iter().map(|r| square_bound(*r)).collect(),
+            Kind::Fold(a, fold) => {
+                let mut sums = vec![Range { lo: 0.0, hi: 0.0 }; value.len()];
+                for round in fold.rounds() {
+                    for (sum, member) in sums.iter_mut().zip(round) {
+                        let part = all[*a][*member as usize];
+                        (sum.lo, sum.hi) = (sum.lo + part.lo, sum.hi + part.hi);
+                    }
+                }
+                sums
+            }
             Kind::Mul(a, b) => all[*a]
                 .iter()
                 .zip(&all[*b])

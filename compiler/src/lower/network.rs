@@ -1,6 +1,7 @@
 //! The network between the two stages: a few values that will be ciphertexts, joined by sums of matrices and by
 //! products.
 
+mod fold;
 mod make;
 mod pending;
 mod products;
@@ -11,10 +12,11 @@ use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::value::Tensors;
 use std::sync::Arc;
 
+pub(crate) use fold::Fold;
 pub(crate) use make::build;
 
 /// A summand of a linear value.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Term {
     /// The operand itself.
     Identity,
@@ -25,7 +27,7 @@ pub(crate) enum Term {
 }
 
 /// How a value is made.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Kind {
     /// An input of the model.
     Input(String),
@@ -38,6 +40,8 @@ pub(crate) enum Kind {
     Mul(usize, usize),
     /// An elementwise square.
     Square(usize),
+    /// Sums of groups of elements, without a product.
+    Fold(usize, Fold),
 }
 
 /// A value that will be one ciphertext or several.
@@ -75,7 +79,7 @@ impl Value {
             Kind::Input(_) => vec![],
             Kind::Linear { terms, .. } => terms.iter().map(|(u, _)| *u).collect(),
             Kind::Mul(a, b) => vec![*a, *b],
-            Kind::Square(a) => vec![*a],
+            Kind::Square(a) | Kind::Fold(a, _) => vec![*a],
         }
     }
 }
@@ -129,6 +133,7 @@ impl Network {
                     pairs.map(product).collect()
                 }
                 Kind::Square(a) => all[*a].iter().map(|a| a.map(|a| a * a)).collect(),
+                Kind::Fold(a, fold) => fold.eval(&all[*a]),
             };
             all.push(data);
         }

@@ -71,6 +71,13 @@ impl<'n> Analysis<'n> {
             let squares = &statistics.mean_squares;
             match &network.values[v].kind {
                 Kind::Input(_) => {}
+                Kind::Fold(a, fold) => {
+                    for round in fold.rounds() {
+                        for (member, gain) in round.iter().zip(&own) {
+                            sensitivity[*a][*member as usize] += gain;
+                        }
+                    }
+                }
                 Kind::Square(a) => {
                     let pairs = own.iter().zip(&squares[*a]);
                     sensitivity[*a]
@@ -155,6 +162,12 @@ impl<'n> Analysis<'n> {
         let mut source = Source::default();
         match &self.network.values[v].kind {
             Kind::Input(_) => source.inner = model.fresh_secret(logs[v]),
+            Kind::Fold(a, _) => {
+                // Each rotation adds a key switch to a sum of twice the errors so far.
+                let from = &self.packing.layouts[self.packing.of[*a]];
+                let rotated = (from.period / layout.period.max(1)) as f64;
+                source.inner = (rotated - 1.0) * model.key_switch(level, logs[v]);
+            }
             Kind::Mul(a, b) => {
                 source.inner = model.key_noise(level + 1, logs[*a] + logs[*b]);
                 source.rounding = model.rounding(logs[v]);
@@ -241,6 +254,13 @@ impl<'n> Analysis<'n> {
             let squares = &self.statistics.mean_squares;
             match &value.kind {
                 Kind::Input(_) => {}
+                Kind::Fold(a, fold) => {
+                    for round in fold.rounds() {
+                        for (o, member) in own.iter_mut().zip(round) {
+                            *o += all[*a][*member as usize];
+                        }
+                    }
+                }
                 Kind::Square(a) => {
                     let pairs = squares[*a].iter().zip(&all[*a]);
                     own.iter_mut()

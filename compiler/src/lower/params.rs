@@ -132,7 +132,7 @@ fn level_report(network: &Network, levels: &Levels) -> Vec<String> {
                 {
                     "matrix"
                 }
-                Kind::Linear { .. } | Kind::Input(_) => "factor",
+                Kind::Linear { .. } | Kind::Fold(..) | Kind::Input(_) => "factor",
             };
             format!("{} ({what})", value.origin)
         };
@@ -168,6 +168,16 @@ pub(crate) fn cost(network: &Network, levels: &Levels, chosen: &Chosen) -> Work 
                         work += limbs.transform(shape.counts);
                     }
                 }
+            }
+            Kind::Fold(a, _) => {
+                let from = &chosen.packing.layouts[chosen.packing.of[*a]];
+                let to = &chosen.packing.layouts[chosen.packing.of[v]];
+                let rotations = (from.period / to.period.max(1)).max(1).ilog2() as usize;
+                let limbs = Limbs {
+                    q: levels.level[v] as u64 + 1,
+                    ..limbs
+                };
+                (0..rotations * ciphertexts).for_each(|_| work += limbs.key_switch());
             }
             Kind::Input(_) => {}
         }

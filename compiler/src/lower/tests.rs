@@ -1,5 +1,7 @@
 //! Lowering against the clear interpreter: matrices, whole circuits and plans of small random networks.
 
+mod folds;
+
 use super::affine::affine_map;
 use super::sparse::apply;
 use super::{InputKnowledge, Lowered, Options, lower};

@@ -136,6 +136,9 @@ pub enum CircuitOp {
     },
     /// The same value at the node's lower level; the scale stays.
     DropLevel,
+    /// Sums over the slots that lie a multiple of the result's length (period times ciphertexts) apart; level and
+    /// scale stay. The operand's length is a power of two times the result's.
+    Fold,
     /// `gain * (x0 x1 + x2 x3 + ..) + c0 y0 + c1 y1 + .. + constant`: the sum before one relinearisation.
     ///
     /// The products share one scale S; the result's scale is S / gain, which relabels and costs nothing. Each
@@ -171,6 +174,7 @@ impl CircuitOp {
             CircuitOp::MulScalar { .. } => "mul_scalar",
             CircuitOp::MulVector { .. } => "mul_vector",
             CircuitOp::DropLevel => "drop_level",
+            CircuitOp::Fold => "fold",
             CircuitOp::Combine { .. } => "combine",
         }
     }

@@ -318,6 +318,7 @@ fn read_row(
         "mul" => CircuitOp::Mul,
         "square" => CircuitOp::Square,
         "drop_level" => CircuitOp::DropLevel,
+        "fold" => CircuitOp::Fold,
         _ => return Err(line.error(format!("{word:?} is no operation of this stage"))),
     };
     args.end(named, texts)?;

@@ -240,7 +240,7 @@ fn operation(circuit: &Circuit, id: NodeId, node: &CircuitNode) -> Vec<String> {
         return faults;
     };
     let (mut level, mut scale) = (a.level, a.scale.clone());
-    let same_layout = !matches!(node.op, CircuitOp::MatVec { .. });
+    let same_layout = !matches!(node.op, CircuitOp::MatVec { .. } | CircuitOp::Fold);
     let vector_fits = |vector: VectorId| match circuit.vectors.get(vector.0 as usize) {
         None => Some(format!("vector {} does not exist", vector.0)),
         Some(v) if layout(circuit, a.layout).is_some_and(|l| l.len() != v.tensor.len()) => {
@@ -335,6 +335,15 @@ fn operation(circuit: &Circuit, id: NodeId, node: &CircuitNode) -> Vec<String> {
                 faults.push(format!("level {} is not below {}", node.level, a.level));
             }
             level = node.level;
+        }
+        CircuitOp::Fold => {
+            let sizes = layout(circuit, a.layout).zip(layout(circuit, node.layout));
+            if sizes.is_some_and(|(from, to)| !from.folds_onto(to)) {
+                faults.push(format!(
+                    "a value in layout {} does not fold onto layout {}",
+                    a.layout, node.layout
+                ));
+            }
         }
         CircuitOp::Combine { .. } => {}
     }

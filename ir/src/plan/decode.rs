@@ -217,6 +217,11 @@ fn step_op(op: proto::StepOp) -> Result<StepOp, PlanError> {
             level: o.level as usize,
         },
         Wire::Combine(o) => combine(o)?,
+        Wire::Fold(o) => StepOp::Fold {
+            dst: r(o.dst),
+            a: r(o.a),
+            rotations: o.rotations,
+        },
     })
 }
 

@@ -141,6 +141,10 @@ fn step_op(op: &StepOp) -> proto::StepOp {
             rescale: *rescale,
             ..binary(dst, a, b)
         }),
+        StepOp::Fold { dst, a, rotations } => Wire::Fold(Arithmetic {
+            rotations: rotations.clone(),
+            ..unary(dst, a)
+        }),
         StepOp::Square { dst, a, rescale } => Wire::Square(Arithmetic {
             rescale: *rescale,
             ..unary(dst, a)

@@ -148,7 +148,10 @@ fn execution(plan: &Plan) -> u64 {
             StepOp::Combine { products, .. } if products.is_empty() => {
                 2 * ciphertext(step.level + 1)
             }
-            StepOp::Mul { .. } | StepOp::Square { .. } | StepOp::Combine { .. } => {
+            StepOp::Mul { .. }
+            | StepOp::Square { .. }
+            | StepOp::Fold { .. }
+            | StepOp::Combine { .. } => {
                 let limbs = step.level + 2 + params.p.len();
                 // The product's three parts, the digits, the switched pair and its division.
                 rows(params, 6 * limbs) + THREADS * rows(params, limbs)

@@ -139,6 +139,15 @@ pub enum StepOp {
         /// Indices into [`Plan::vectors`], one per result; empty for none. Added last.
         bias: Vec<u32>,
     },
+    /// `dst = a`, then `dst += rotate(dst, r)` for each rotation in order.
+    Fold {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// The rotations, at least one.
+        rotations: Vec<u32>,
+    },
     /// `dst = a * b`, relinearised.
     Mul {
         /// The result.

@@ -111,9 +111,12 @@ pub(super) struct Array {
     /// Whether the stored values are the non-zero ones; their positions lie in the index section.
     #[prost(bool, tag = "5")]
     pub(super) sparse: bool,
-    /// Offset of the positions in the index section.
+    /// Offset of the positions or lengths in the index section.
     #[prost(uint64, tag = "6")]
     pub(super) index_offset: u64,
+    /// Whether each stored value stands for a run of equal values; the runs' lengths lie in the index section.
+    #[prost(bool, tag = "7")]
+    pub(super) runs: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -260,7 +263,10 @@ pub(super) struct Step {
     pub(super) origin: String,
     #[prost(uint32, tag = "7")]
     pub(super) key_space: u32,
-    #[prost(oneof = "StepOp", tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26")]
+    #[prost(
+        oneof = "StepOp",
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
+    )]
     pub(super) op: Option<StepOp>,
 }
 
@@ -288,6 +294,8 @@ pub(super) enum StepOp {
     DropLevel(Arithmetic),
     #[prost(message, tag = "26")]
     Combine(Combine),
+    #[prost(message, tag = "27")]
+    Fold(Arithmetic),
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -323,6 +331,8 @@ pub(super) struct Arithmetic {
     pub(super) plain_scale: Option<Fraction>,
     #[prost(uint32, tag = "8")]
     pub(super) level: u32,
+    #[prost(uint32, repeated, tag = "9")]
+    pub(super) rotations: Vec<u32>,
 }
 
 /// Sums of products and of multiples.

@@ -288,6 +288,7 @@ struct Parts<'a> {
     gain: Option<u32>,
     terms: Vec<(Register, f64, Scale)>,
     constant: Option<f64>,
+    rotations: Vec<u32>,
     rescaled: bool,
 }
 
@@ -322,6 +323,7 @@ impl<'a> Parts<'a> {
                     let (value, scale) = scales.factor(cursor)?;
                     parts.terms.push((operand, value, scale));
                 }
+                "rotations" => parts.rotations = cursor.list()?,
                 "rescaled" => parts.rescaled = true,
                 word @ ("bias" | "free") => section = word,
                 word if section == "bias" => parts.bias.push(letter(cursor, word, 'v')?),
@@ -376,6 +378,14 @@ fn read_step(
         "mul" => {
             let (dst, a, b) = binary()?;
             StepOp::Mul { dst, a, b, rescale }
+        }
+        "fold" => {
+            let (dst, a) = unary()?;
+            StepOp::Fold {
+                dst,
+                a,
+                rotations: parts.rotations.clone(),
+            }
         }
         "square" => {
             let (dst, a) = unary()?;

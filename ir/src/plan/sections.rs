@@ -1,8 +1,9 @@
 //! The large arrays of a plan file, outside its protobuf message.
 //!
 //! Section 1 holds `f64` values, section 2 `f32` values (arrays that are exactly representable), section 3 `u32`
-//! indices, all little endian. Arrays do not overlap, and a sparse array states its full length, so a reader knows
-//! how much it is going to allocate; [`Reader`] refuses what is out of proportion to the file.
+//! indices, all little endian. Arrays are dense, sparse, or runs of equal values (a diagonal of a convolution repeats one
+//! weight along each row of an image), whichever is shortest. They do not overlap, and each states its full length, so a
+//! reader knows how much it is going to allocate; [`Reader`] refuses what is out of proportion to the file.
 
 use super::PlanError;
 use super::proto::{Array, Layout as WireLayout};
@@ -26,19 +27,31 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Stores an array: sparse where fewer than half of its values are non-zero.
+    /// Stores an array: as runs or non-zero values where these are less than half of what is stored otherwise.
     pub(super) fn array(&mut self, values: &[f64]) -> Array {
         // A negative zero is stored, so that an array reads back bit for bit.
         let zero = |v: &f64| v.to_bits() == 0;
         let nonzero = values.iter().filter(|v| !zero(v)).count();
-        let sparse = 2 * nonzero < values.len() && u32::try_from(values.len()).is_ok();
+        let runs = values.chunk_by(|a, b| a.to_bits() == b.to_bits());
+        let short = u32::try_from(values.len()).is_ok();
+        let (sparse, count) = (2 * nonzero < values.len() && short, runs.clone().count());
+        let runs_are_shorter = 2 * count < values.len().min(2 * nonzero) && short;
+        let sparse = sparse && !runs_are_shorter;
         let mut array = Array {
             length: values.len() as u64,
             sparse,
+            runs: runs_are_shorter,
             ..Array::default()
         };
-        let mut kept: Vec<f64> = Vec::with_capacity(if sparse { nonzero } else { values.len() });
-        if sparse {
+        let mut kept: Vec<f64> = Vec::new();
+        if array.runs {
+            array.index_offset = self.indices.len() as u64 / 4;
+            for run in runs {
+                self.indices
+                    .extend_from_slice(&(run.len() as u32).to_le_bytes());
+                kept.extend(run.first());
+            }
+        } else if sparse {
             array.index_offset = self.indices.len() as u64 / 4;
             for (i, value) in values.iter().enumerate().filter(|(_, v)| !zero(v)) {
                 self.indices.extend_from_slice(&(i as u32).to_le_bytes());
@@ -176,6 +189,16 @@ impl<'a> Reader<'a> {
             let value = |b: &[u8]| Some(f64::from_le_bytes(b.try_into().ok()?));
             bytes.chunks_exact(8).filter_map(value).collect()
         };
+        if array.runs {
+            let lengths = self.indices(array.index_offset, array.stored)?;
+            let total: u64 = lengths.iter().map(|l| u64::from(*l)).sum();
+            if total != array.length || lengths.contains(&0) || array.sparse {
+                return Err(bad("the runs of an array have another length"));
+            }
+            let runs = stored.iter().zip(lengths);
+            let run = |(value, length): (&f64, u32)| std::iter::repeat_n(*value, length as usize);
+            return Ok(runs.flat_map(run).collect());
+        }
         if !array.sparse {
             return if stored.len() == length {
                 Ok(stored)

@@ -231,6 +231,17 @@ impl<'p> Simulator<'p> {
                 let variance = self.rounding(*dst, *rescale)?;
                 state.finish(*dst, values, variance)?;
             }
+            StepOp::Fold { dst, a, rotations } => {
+                let mut values = state.get(*a)?.to_vec();
+                let (log, level) = self.facts(*a)?;
+                let (period, mut variance) = (values.len(), 0.0);
+                for rotation in rotations {
+                    let rotated = values.iter().cycle().skip(*rotation as usize % period);
+                    values = values.iter().zip(rotated).map(|(a, b)| a + b).collect();
+                    variance = 2.0 * variance + model.key_switch(level, log);
+                }
+                state.finish(*dst, values, variance)?;
+            }
             StepOp::Combine { .. } => self.combine(op, state)?,
             StepOp::Rescale { dst, a } => {
                 let values = state.get(*a)?.to_vec();

@@ -26,6 +26,13 @@ impl Plan {
                         *level = (*level).max(transform.level as u32);
                     }
                 }
+                StepOp::Fold { rotations: all, .. } => {
+                    let level = u32::try_from(step.level).unwrap_or(u32::MAX);
+                    for steps in all {
+                        let known = rotations.entry(*steps).or_default();
+                        *known = (*known).max(level);
+                    }
+                }
                 StepOp::Combine { products, .. } if products.is_empty() => {}
                 StepOp::Mul { rescale, .. }
                 | StepOp::Square { rescale, .. }
@@ -58,6 +65,7 @@ impl StepOp {
                 vec![*a, *b]
             }
             StepOp::Square { a, .. }
+            | StepOp::Fold { a, .. }
             | StepOp::AddVector { a, .. }
             | StepOp::MulVector { a, .. }
             | StepOp::MulScalar { a, .. }
@@ -81,6 +89,7 @@ impl StepOp {
             | StepOp::Add { dst, .. }
             | StepOp::Sub { dst, .. }
             | StepOp::Square { dst, .. }
+            | StepOp::Fold { dst, .. }
             | StepOp::AddVector { dst, .. }
             | StepOp::MulVector { dst, .. }
             | StepOp::MulScalar { dst, .. }

@@ -143,6 +143,7 @@ impl StepOp {
             StepOp::LinearTransform { .. } => "linear_transform",
             StepOp::Mul { .. } => "mul",
             StepOp::Square { .. } => "square",
+            StepOp::Fold { .. } => "fold",
             StepOp::Add { .. } => "add",
             StepOp::Sub { .. } => "sub",
             StepOp::AddVector { .. } => "add_vector",
@@ -203,6 +204,10 @@ fn spell_step(step: &Step, scales: &mut Scales) -> String {
             ));
         }
         StepOp::DropLevel { level, .. } => push(format!("level {level}")),
+        StepOp::Fold { rotations, .. } => {
+            let rotations: Vec<usize> = rotations.iter().map(|r| *r as usize).collect();
+            push(format!("rotations {}", text::shape(&rotations)));
+        }
         StepOp::Combine {
             gain,
             terms,

@@ -6,6 +6,9 @@ use crate::circuit::MAX_COMBINED;
 use crate::scale::Scale;
 use std::collections::BTreeSet;
 
+/// The most rotations of a fold: a number of slots has no more halves.
+const MAX_FOLDS: usize = 32;
+
 impl Checker<'_> {
     /// Level and scale of the result; `None`, and a fault, where there are none.
     pub(super) fn result(
@@ -67,6 +70,17 @@ impl Checker<'_> {
             }
             StepOp::Mul { rescale, .. } => (a.scale.mul(&operands.get(1)?.scale), *rescale),
             StepOp::Square { rescale, .. } => (a.scale.mul(&a.scale), *rescale),
+            StepOp::Fold { rotations, .. } => {
+                let slots = self.plan.params.slots();
+                let bad = |r: &u32| *r == 0 || *r as usize >= slots;
+                if rotations.is_empty() || rotations.len() > MAX_FOLDS || rotations.iter().any(bad)
+                {
+                    let message =
+                        format!("folds by {rotations:?}, not 1 to {MAX_FOLDS} below {slots}");
+                    self.fault(place, message);
+                }
+                (a.scale.clone(), false)
+            }
             StepOp::Add { .. } | StepOp::Sub { .. } => (a.scale.clone(), false),
             StepOp::AddVector { vector, .. } => {
                 self.vector(place, *vector);

@@ -1,7 +1,7 @@
 //! Plan files: round trips, forged plans, mutated bytes.
 
 use super::super::test_plans::plan;
-use super::super::{Estimates, Plan, module_wire};
+use super::super::{Estimates, Plan, Register, Step, StepOp, module_wire};
 use super::*;
 use crate::security::Security;
 use proptest::prelude::*;
@@ -182,6 +182,7 @@ fn contradictions_are_refused() {
         array(|a| a.stored = 400),
         array(|a| a.offset = u64::MAX),
         array(|a| a.sparse = true),
+        array(|a| a.runs = true),
         array(|a| a.single = true),
     ] {
         assert!(matches!(error, PlanError::Malformed(_)), "{error}");
@@ -311,5 +312,99 @@ proptest! {
         prop_assert!(plan_from_bytes(&file).is_err());
         let file = container::write(Kind::ClientPlan, PlanId::default(), KeyId::default(), &[&bytes, &bytes, &bytes, &bytes]);
         prop_assert!(client_plan_from_bytes(&file).is_err());
+    }
+}
+
+/// Dense, sparse and repeated values, negative zeros and values beyond 32 bits read back bit for bit.
+#[test]
+fn arrays_read_back_in_each_form() {
+    let repeated = |value: f64| {
+        let row = [[value; 14].as_slice(), &[0.0; 2]].concat();
+        row.repeat(14)
+    };
+    let mut sparse = vec![0.0; 300];
+    (sparse[7], sparse[8], sparse[290]) = (-0.0, 0.1, 2.0);
+    let dense: Vec<f64> = (0..300).map(|i| f64::from(i) / 3.0).collect();
+    let forms = [
+        repeated(0.1),
+        repeated(0.5),
+        sparse,
+        dense,
+        vec![-0.0; 9],
+        vec![],
+    ];
+    let mut writer = Writer::default();
+    let forms_of = |f: &Vec<f64>| {
+        let stored = writer.array(f);
+        (stored.runs, stored.sparse, stored.single)
+    };
+    assert_eq!(
+        forms.iter().map(forms_of).collect::<Vec<_>>(),
+        [
+            (true, false, false),
+            (true, false, true),
+            (false, true, false),
+            (false, false, false),
+            (true, false, true),
+            (false, false, true)
+        ]
+    );
+    let mut plan = plan();
+    for (vector, values) in plan.vectors.iter_mut().zip(&forms[1..]) {
+        let length = vector.values.len();
+        vector.values = values.iter().copied().cycle().take(length).collect();
+    }
+    for transform in &mut plan.transforms {
+        for diagonal in transform.blocks.iter_mut().flat_map(|b| &mut b.diagonals) {
+            let length = diagonal.values.len();
+            diagonal.values = forms[0].iter().copied().cycle().take(length).collect();
+        }
+    }
+    let (bytes, id) = plan_to_bytes(&plan);
+    let (read, same) = plan_from_bytes(&bytes).unwrap();
+    assert_eq!(
+        (read.transforms, read.vectors, same),
+        (plan.transforms, plan.vectors, id)
+    );
+}
+
+/// A fold is verified, and reads back from the file and from the text.
+#[test]
+fn folds_read_back() {
+    let mut good = plan();
+    let last = good.steps.last_mut().unwrap();
+    last.free.clear();
+    let last = last.clone();
+    let a = last.op.results()[0];
+    let dst = Register(a.0 + 1);
+    let rotations = vec![2, 1];
+    good.steps.push(Step {
+        op: StepOp::Fold { dst, a, rotations },
+        free: vec![a, dst],
+        ..last
+    });
+    good.keys = good.required_keys();
+    for steps in [2, 1] {
+        assert!(good.keys.rotations.iter().any(|r| r.steps == steps));
+    }
+    let (read, id) = plan_from_bytes(&plan_to_bytes(&good).0).unwrap();
+    assert_eq!((read.steps, id), (good.steps.clone(), good.id()));
+    let text = super::super::print(&good);
+    let fold = text.lines().find(|l| l.contains(" fold ")).unwrap();
+    assert!(fold.contains(&format!("{dst} = fold {a}")), "{fold}");
+    assert!(fold.contains("rotations [2,1]"), "{fold}");
+    let parsed = super::super::parse(&text, &good).unwrap();
+    assert_eq!(parsed.steps, good.steps);
+    let slots = good.params.slots() as u32;
+    for wrong in [vec![], vec![0], vec![slots], vec![1; 40]] {
+        let mut bad = good.clone();
+        if let Some(StepOp::Fold { rotations, .. }) = bad.steps.last_mut().map(|s| &mut s.op) {
+            *rotations = wrong;
+        }
+        bad.keys = bad.required_keys();
+        assert!(matches!(
+            plan_from_bytes(&plan_to_bytes(&bad).0),
+            Err(PlanError::Faulty(_))
+        ));
     }
 }

@@ -49,6 +49,7 @@ pub(crate) fn build(module: &Module) -> Result<Network, LowerError> {
         let made = builder.make(output.node)?;
         builder.network.outputs.push(made);
     }
+    super::fold::settle(&mut builder.network);
     Ok(builder.network)
 }
 
@@ -264,6 +265,7 @@ impl Builder<'_> {
             .get(&operand)
             .cloned()
             .ok_or_else(|| self.malformed(id))?;
+        let pending = self.fold_before(operand, pending, &map.matrix);
         let trivial = sparse::is_movement(&map.matrix)
             || pending.terms.iter().all(|(_, m)| sparse::is_movement(m))
                 && pending.terms.len() == 1;
