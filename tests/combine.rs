@@ -51,6 +51,7 @@ fn clear() -> Module {
     module.outputs.push(Output {
         name: "y".into(),
         node,
+        dtype: DType::F64,
         batched: true,
     });
     module
