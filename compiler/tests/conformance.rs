@@ -6,7 +6,9 @@
 mod common;
 
 use cipherloom_compiler::onnx::{ImportError, import_file};
-use cipherloom_compiler::pass::{Driver, PassError, PrintAfter, TensorPass, standard};
+use cipherloom_compiler::pass::{
+    Driver, FuseFunction, PassError, PrintAfter, TensorPass, standard,
+};
 use cipherloom_ir::{Origin, Tensors};
 use common::{deviation, files, read_npz, shared};
 use std::path::Path;
@@ -218,4 +220,50 @@ fn maxima_are_refused_by_name() {
     let refused = refused(&shared.join("models/lenet5-maxpool.onnx"));
     let maxima = refused.iter().filter(|op| *op == "MaxPool").count();
     assert_eq!(maxima, 2, "{refused:?}");
+}
+
+#[test]
+fn spelled_out_functions_become_one() {
+    let Some(shared) = shared() else { return };
+    for (model, function) in [
+        ("ok/silu-sigmoid-mul", "silu"),
+        ("ok/mish-softplus-tanh-mul", "mish"),
+        ("ok/gelu-erf-decomposed", "gelu"),
+        ("ok/gelu-tanh-decomposed", "gelu_tanh"),
+        ("ok/hardswish-decomposed", "hard_swish"),
+        ("ok/max-with-zero", "relu"),
+        ("torch/act-gelu.ts", "gelu"),
+        ("torch/act-gelu.dynamo", "gelu"),
+        ("torch/act-gelu-tanh.ts", "gelu_tanh"),
+        ("torch/act-gelu-tanh.dynamo", "gelu_tanh"),
+        ("torch/act-silu.ts", "silu"),
+        ("torch/act-mish.ts", "mish"),
+        ("torch/act-softplus.dynamo", "softplus"),
+        ("torch/act-softsign.ts", "softsign"),
+        ("torch/act-logsigmoid.dynamo", "log_sigmoid"),
+    ] {
+        let path = shared.join(format!("models/conformance/{model}.onnx"));
+        let mut module = import_file(&path).unwrap();
+        let mut driver = Driver {
+            print_after: PrintAfter::None,
+            stop_after: None,
+            verify_each: true,
+            print: &mut |_, _| {},
+        };
+        driver.run(&mut module, &mut [&mut FuseFunction]).unwrap();
+        let ops = module.graph.ids().into_iter();
+        let ops: Vec<_> = ops
+            .filter_map(|id| Some(module.graph.get(id)?.op.name()))
+            .collect();
+        assert_eq!(ops, ["input", function], "{model}");
+        let (arrays, _) = read_npz(&path.with_extension("npz"));
+        let select = |prefix: &str| -> Tensors {
+            let named = arrays.iter();
+            named
+                .filter_map(|(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())))
+                .collect()
+        };
+        let error = deviation(&module, &select("in_"), &select("out_"));
+        assert!(error < 2e-6, "{model}: {error:e}");
+    }
 }

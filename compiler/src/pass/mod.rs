@@ -3,15 +3,16 @@
 //! A pass reads a module and proposes a [`Patch`]; only the [`Driver`] applies patches, verifies, prints and
 //! times. Passes run until they propose nothing more, so each need make only one step at a time.
 //!
-//! The usual order is that of [`standard`]: constants first, then scalings into their neighbours, then
-//! polynomials; [`FindRanges`] comes last, on the rewritten module, and [`Legalise`] before it, so that
-//! nothing is measured in vain.
+//! The usual order is that of [`standard`]: functions that were spelled out first, while their constants still stand
+//! beside them, then constants, then scalings into their neighbours, then polynomials; [`FindRanges`] comes last, on
+//! the rewritten module, and [`Legalise`] before it, so that nothing is measured in vain.
 
 mod driver;
 mod elementwise;
 mod find_ranges;
 mod fold_constants;
 mod fold_scalings;
+mod fuse_function;
 mod fuse_polynomial;
 mod interval;
 mod legalise;
@@ -22,6 +23,7 @@ pub use driver::{Driver, Finished, PassReport, PrintAfter};
 pub use find_ranges::{FindRanges, Measured, RangeError, Statistics, measure};
 pub use fold_constants::FoldConstants;
 pub use fold_scalings::FoldScalings;
+pub use fuse_function::FuseFunction;
 pub use fuse_polynomial::FusePolynomial;
 pub use legalise::{IllegalNode, IllegalNodes, Legalise};
 
@@ -95,6 +97,7 @@ fn list(faults: &[Fault]) -> String {
 /// The rewriting passes in their order, without range finding.
 pub fn standard() -> Vec<Box<dyn TensorPass>> {
     vec![
+        Box::new(FuseFunction),
         Box::new(FoldConstants),
         Box::new(FoldScalings),
         Box::new(FusePolynomial),
