@@ -3,10 +3,12 @@
 //! A plaintext scale is the exact rational that brings its product to the scale that is wanted after the rescale:
 //! `s_plain = s_out q_l / s_in`. So no two summands ever differ in scale.
 
-use super::levels::{Levels, Statistics, consumes};
+use super::levels::{Levels, consumes};
 use super::network::{Kind, Network, Term};
 use super::noise::{Analysis, Source};
 use super::params::Chosen;
+use super::polynomial::Program;
+use super::statistics::Statistics;
 use super::{InputKnowledge, LowerError, Options};
 use cipherloom_ir::circuit::{
     Circuit, CircuitNode, CircuitOp, LayoutId, Matrix, MatrixId, Port, TransformShape, Vector,
@@ -141,7 +143,7 @@ fn exact_scales(
                     .ok_or_else(|| lost(v))?
             }
             (None, Kind::Fold(a, _)) => scales[*a].clone(),
-            (None, Kind::Input(_)) => return Err(lost(v)),
+            (None, Kind::Input(_) | Kind::Polynomial { .. }) => return Err(lost(v)),
         };
         scales.push(scale);
     }
@@ -257,6 +259,7 @@ impl Builder<'_> {
                 let product = self.add(CircuitOp::Mul, &operands, &open)?;
                 self.add(CircuitOp::Rescale, &[product], &done)
             }
+            Kind::Polynomial { operand, program } => self.polynomial(v, *operand, program),
             Kind::Linear { terms, bias } => {
                 let unbiased = self.statistics.unbiased[v];
                 let open = CircuitNode {
@@ -310,6 +313,74 @@ impl Builder<'_> {
                 self.add(CircuitOp::AddVector { vector }, &[result], &done)
             }
         }
+    }
+
+    /// The sums of a polynomial, each with its rescale.
+    fn polynomial(
+        &mut self,
+        v: usize,
+        operand: usize,
+        program: &Program,
+    ) -> Result<NodeId, LowerError> {
+        let missing = || LowerError::Malformed("a polynomial's values are missing".into());
+        let done = self.template(v);
+        let top = done.level + program.depth();
+        let mut primes = Vec::new();
+        for q in &self.chosen.literal.q {
+            primes.push(Scale::from_u64(*q).ok_or_else(missing)?);
+        }
+        let prime = |depth: usize| {
+            primes
+                .get(top + 1 - depth)
+                .cloned()
+                .unwrap_or_else(Scale::one)
+        };
+        let scales = program.scales(&self.scales[operand], &done.scale, prime);
+        let statistics = self.statistics;
+        let moments = statistics.moments.get(&v).ok_or_else(missing)?;
+        let errors: Vec<f64> = std::iter::once(self.noise[operand])
+            .chain(self.sources[v].operand.iter().copied())
+            .collect();
+        let mut nodes = vec![self.made[operand]];
+        for (i, sum) in program.sums.iter().enumerate() {
+            let value = i + 1;
+            let last = value == program.sums.len();
+            let scale = scales.get(value).ok_or_else(missing)?;
+            let by = moments.inner.get(value).ok_or_else(missing)?;
+            let node = CircuitNode {
+                op: CircuitOp::Rescale,
+                level: top - sum.depth,
+                scale: scale.clone(),
+                range: *moments.ranges.get(value).ok_or_else(missing)?,
+                mean_square: *moments.mean_squares.get(value).ok_or_else(missing)?,
+                noise: by.iter().zip(&errors).map(|(a, e)| a * e).sum(),
+                ..done.clone()
+            };
+            let node = if last { done.clone() } else { node };
+            let open = CircuitNode {
+                level: node.level + 1,
+                scale: scale.mul(&prime(sum.depth)),
+                ..node.clone()
+            };
+            let mut operands = Vec::new();
+            for x in sum.products.iter().flat_map(|(a, b)| [a, b]) {
+                operands.push(*nodes.get(*x).ok_or_else(missing)?);
+            }
+            let mut factors = Vec::new();
+            for (x, factor) in &sum.terms {
+                operands.push(*nodes.get(*x).ok_or_else(missing)?);
+                factors.push((*factor, open.scale.div(scales.get(*x).ok_or_else(missing)?)));
+            }
+            let op = CircuitOp::Combine {
+                products: sum.products.len(),
+                gain: sum.gain,
+                factors,
+                constant: sum.constant,
+            };
+            let combined = self.add(op, &operands, &open)?;
+            nodes.push(self.add(CircuitOp::Rescale, &[combined], &node)?);
+        }
+        nodes.last().copied().ok_or_else(missing)
     }
 
     fn matvec(

@@ -48,6 +48,8 @@ pub enum LowerError {
         security: Security,
         /// Whether ranges were bounded by intervals, for want of samples.
         from_intervals: bool,
+        /// Whether some of the levels compute polynomials of higher degree.
+        polynomials: bool,
         /// Which layers take which level, one line each, the highest level first.
         levels: Vec<String>,
     },
@@ -101,6 +103,7 @@ impl fmt::Display for LowerError {
                 closest,
                 security,
                 from_intervals,
+                polynomials,
                 levels,
             } => {
                 write!(
@@ -121,6 +124,13 @@ impl fmt::Display for LowerError {
                 }
                 if closest.is_some() {
                     write!(f, "\n   = help: ask for less (--precision BITS)")?;
+                }
+                if *polynomials {
+                    write!(
+                        f,
+                        "\n   = help: a polynomial of degree d takes log2(d + 1) levels, rounded up: less precision \
+                         (--precision BITS) or narrower ranges (--margin M) allow lower degrees"
+                    )?;
                 }
                 write!(
                     f,

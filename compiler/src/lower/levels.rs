@@ -4,41 +4,11 @@
 //! below its operands. A value whose users differ in level lives at the highest and is dropped for the others.
 //!
 //! The scale of an input or of the result of a matrix is free, since the plaintexts' scale makes up the difference
-//! exactly; that of a product follows from its operands. A sum needs equal scales: values that meet in one share a
+//! exactly, as is that of a polynomial's result; that of a product follows from its operands. A sum needs equal scales: values that meet in one share a
 //! *scale group*. Where that cannot be, one summand is multiplied by 1 at the scale that is needed, which takes a level.
 
 use super::network::{Kind, Network, Term};
-use cipherloom_ir::Range;
-
-/// What samples or intervals tell of each value.
-#[derive(Clone, Debug)]
-pub(crate) struct Statistics {
-    /// The range of each value's elements.
-    pub(crate) ranges: Vec<Range>,
-    /// The range of each value's elements before its bias is added.
-    pub(crate) unbiased: Vec<Range>,
-    /// The mean square of each element of each value.
-    pub(crate) mean_squares: Vec<Vec<f64>>,
-}
-
-impl Statistics {
-    /// The largest absolute value of an element of `v`; 1 where all are zero.
-    pub(crate) fn max_abs(&self, v: usize) -> f64 {
-        let max = self.ranges[v].max_abs();
-        if max > 0.0 { max } else { 1.0 }
-    }
-
-    /// The largest absolute value of an element of `v`, before or after its bias is added.
-    pub(crate) fn largest(&self, v: usize) -> f64 {
-        self.max_abs(v).max(self.unbiased[v].max_abs())
-    }
-
-    /// The mean square over the elements of `v`.
-    pub(crate) fn mean_square(&self, v: usize) -> f64 {
-        let squares = &self.mean_squares[v];
-        squares.iter().sum::<f64>() / squares.len().max(1) as f64
-    }
-}
+use super::statistics::Statistics;
 
 /// Levels and scale groups.
 #[derive(Clone, Debug)]
@@ -57,7 +27,7 @@ pub(crate) struct Levels {
 pub(crate) fn consumes(kind: &Kind) -> bool {
     match kind {
         Kind::Input(_) | Kind::Fold(..) => false,
-        Kind::Mul(..) | Kind::Square(_) => true,
+        Kind::Mul(..) | Kind::Square(_) | Kind::Polynomial { .. } => true,
         Kind::Linear { terms, .. } => terms.iter().any(|(_, t)| !matches!(t, Term::Identity)),
     }
 }
@@ -76,7 +46,7 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
     let mut free = vec![false; count];
     for v in 0..count {
         match &mut network.values[v].kind {
-            Kind::Input(_) => free[v] = true,
+            Kind::Input(_) | Kind::Polynomial { .. } => free[v] = true,
             Kind::Mul(..) | Kind::Square(_) => {}
             // Sums keep the operand's scale.
             Kind::Fold(a, _) => parent[v] = root(&parent, *a),
@@ -136,6 +106,9 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
                     .into_iter()
                     .for_each(|u| level[u] = level[u].max(product));
             }
+            Kind::Polynomial { operand, program } => {
+                level[*operand] = level[*operand].max(level[v] + program.depth());
+            }
             Kind::Linear { terms, .. } => {
                 for (u, term) in terms {
                     let needed = if matches!(term, Term::Identity) {
@@ -178,7 +151,7 @@ pub(crate) fn log_scales(
                 kept.map_or(0.0, |(u, _)| logs[*u])
             }
             (None, Kind::Fold(a, _)) => logs[*a],
-            (None, Kind::Input(_)) => 0.0,
+            (None, Kind::Input(_) | Kind::Polynomial { .. }) => 0.0,
         };
         logs.push(log);
     }

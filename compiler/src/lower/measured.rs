@@ -3,6 +3,7 @@
 use super::LowerError;
 use super::network::Network;
 use super::sparse::LANES;
+use super::statistics::Picked;
 use cipherloom_ir::value::{Range, Tensors};
 use rayon::prelude::*;
 
@@ -17,6 +18,8 @@ pub(super) struct Measured {
     pub(super) unbiased: Vec<Option<Range>>,
     /// The mean square of each element.
     pub(super) mean_squares: Vec<Vec<f64>>,
+    /// For each polynomial, its operand's values in some of the samples.
+    pub(super) picked: Vec<Picked>,
 }
 
 /// Evaluates a network on samples, of which there is one at least. `inputs` names its inputs, for errors.
@@ -26,8 +29,12 @@ pub(super) fn measure(
     inputs: &[&String],
 ) -> Result<Measured, LowerError> {
     let tasks = samples.par_chunks(SAMPLES_A_TASK);
-    let parts: Vec<Option<Sums>> = tasks.map(|task| Sums::of(network, task)).collect();
-    let mut sums = Sums::new(network);
+    let picked = Picked::all(network, samples.len());
+    let parts: Vec<Option<Sums>> = tasks
+        .enumerate()
+        .map(|(i, task)| Sums::of(network, &picked, i * SAMPLES_A_TASK, task))
+        .collect();
+    let mut sums = Sums::new(network, &picked);
     for (task, part) in parts.into_iter().enumerate() {
         sums.add(&part.ok_or_else(|| LowerError::Sample {
             index: task * SAMPLES_A_TASK,
@@ -41,6 +48,7 @@ pub(super) fn measure(
         ranges: sums.ranges.iter().map(finite).collect(),
         unbiased: sums.unbiased.iter().map(finite).collect(),
         mean_squares: sums.squares,
+        picked: sums.picked,
     })
 }
 
@@ -77,29 +85,38 @@ struct Sums {
     ranges: Vec<Extremes>,
     unbiased: Vec<Extremes>,
     squares: Vec<Vec<f64>>,
+    picked: Vec<Picked>,
 }
 
 impl Sums {
-    fn new(network: &Network) -> Self {
+    fn new(network: &Network, picked: &[Picked]) -> Self {
         let count = network.values.len();
         Self {
             ranges: vec![Extremes::NONE; count],
             unbiased: vec![Extremes::NONE; count],
             squares: network.values.iter().map(|v| vec![0.0; v.len()]).collect(),
+            picked: picked.to_vec(),
         }
     }
 
-    /// Those of some samples; `None` where an input does not fit.
-    fn of(network: &Network, samples: &[Tensors]) -> Option<Self> {
-        let mut sums = Self::new(network);
-        for samples in samples.chunks(LANES) {
+    /// Those of some samples, the first of which has the index `first`; `None` where an input does not fit.
+    fn of(network: &Network, picked: &[Picked], first: usize, samples: &[Tensors]) -> Option<Self> {
+        let mut sums = Self::new(network, picked);
+        for (chunk, samples) in samples.chunks(LANES).enumerate() {
             // Lanes without a sample repeat the last one and count nowhere.
             let lane = |i: usize| samples.get(i).or(samples.last());
             let mut lanes = [samples.first()?; LANES];
             for (i, to) in lanes.iter_mut().enumerate() {
                 *to = lane(i)?;
             }
-            for (v, data) in network.eval(lanes)?.iter().enumerate() {
+            let all = network.eval(lanes)?;
+            for lane in 0..samples.len() {
+                let index = first + chunk * LANES + lane;
+                sums.picked
+                    .iter_mut()
+                    .for_each(|p| p.pick(index, lane, &all));
+            }
+            for (v, data) in all.iter().enumerate() {
                 let bias = network.values[v].bias();
                 for (i, (values, square)) in data.iter().zip(&mut sums.squares[v]).enumerate() {
                     let bias = bias.get(i).copied().unwrap_or(0.0);
@@ -121,6 +138,9 @@ impl Sums {
         pairs.for_each(|(a, b)| a.join(b));
         for (sums, more) in self.squares.iter_mut().zip(&other.squares) {
             sums.iter_mut().zip(more).for_each(|(s, m)| *s += m);
+        }
+        for (all, more) in self.picked.iter_mut().zip(&other.picked) {
+            all.data.extend_from_slice(&more.data);
         }
     }
 }

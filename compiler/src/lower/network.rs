@@ -1,17 +1,21 @@
 //! The network between the two stages: a few values that will be ciphertexts, joined by sums of matrices and by
 //! products.
 
+mod factors;
 mod fold;
 mod make;
 mod pending;
+mod polynomials;
 mod products;
 
+use super::polynomial::{Program, clenshaw};
 use super::sparse::{self, LANES};
 use cipherloom_ir::Origin;
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::value::Tensors;
 use std::sync::Arc;
 
+pub(crate) use factors::fold_factors;
 pub(crate) use fold::Fold;
 pub(crate) use make::build;
 
@@ -42,6 +46,11 @@ pub(crate) enum Kind {
     Square(usize),
     /// Sums of groups of elements, without a product.
     Fold(usize, Fold),
+    /// A polynomial of each element, which lies in [-1, 1].
+    Polynomial {
+        operand: usize,
+        program: Arc<Program>,
+    },
 }
 
 /// A value that will be one ciphertext or several.
@@ -80,6 +89,7 @@ impl Value {
             Kind::Linear { terms, .. } => terms.iter().map(|(u, _)| *u).collect(),
             Kind::Mul(a, b) => vec![*a, *b],
             Kind::Square(a) | Kind::Fold(a, _) => vec![*a],
+            Kind::Polynomial { operand, .. } => vec![*operand],
         }
     }
 }
@@ -134,6 +144,10 @@ impl Network {
                 }
                 Kind::Square(a) => all[*a].iter().map(|a| a.map(|a| a * a)).collect(),
                 Kind::Fold(a, fold) => fold.eval(&all[*a]),
+                Kind::Polynomial { operand, program } => {
+                    let of = |t: &[f64; LANES]| t.map(|t| clenshaw(&program.coefficients, t));
+                    all[*operand].iter().map(of).collect()
+                }
             };
             all.push(data);
         }

@@ -7,9 +7,11 @@
 //! values alone. The gains are found once, backwards from the outputs; then a set of parameters is judged by a few sums.
 //! The forward pass keeps one variance per element, since the elements of a layer differ much.
 
-use super::levels::{Levels, Statistics, log_scales};
+use super::levels::{Levels, log_scales};
 use super::network::{Kind, Network, Term};
 use super::packing::Packing;
+use super::polynomial::{LogScale, Program, Sum};
+use super::statistics::Statistics;
 use cipherloom_ir::noise::{NoiseModel, REAL_PART, TransformNoise};
 
 /// What an operation adds of its own.
@@ -19,7 +21,8 @@ pub(crate) struct Source {
     pub(crate) inner: f64,
     /// The variance that rescale and bias add to every element.
     pub(crate) rounding: f64,
-    /// For each term of a linear value, the variance added to its operand (hoisted key switches).
+    /// For each term of a linear value, the variance added to its operand (hoisted key switches); for each sum of a
+    /// polynomial but the last, its own variance.
     pub(crate) operand: Vec<f64>,
 }
 
@@ -43,7 +46,8 @@ pub(crate) struct Analysis<'n> {
     pub(crate) group_max: Vec<f64>,
     /// For each value, the sum over its elements of the output's sensitivity.
     gains: Vec<f64>,
-    /// For each value and term, the same for an error of that term's operand alone.
+    /// For each value and term, the same for an error of that term's operand alone; for each sum of a polynomial but
+    /// the last, the same for an error of that sum.
     term_gains: Vec<Vec<f64>>,
 }
 
@@ -93,6 +97,20 @@ impl<'n> Analysis<'n> {
                             .zip(pairs)
                             .for_each(|(s, (g, m))| *s += m * g);
                     }
+                }
+                Kind::Polynomial { operand, program } => {
+                    let mut sums = vec![0.0; program.sums.len()];
+                    if let Some(moments) = statistics.moments.get(&v) {
+                        for (i, g) in own.iter().enumerate() {
+                            let adjoints = moments.adjoints(i);
+                            if let Some((slope, inner)) = adjoints.split_first() {
+                                sensitivity[*operand][i] += g * slope;
+                                sums.iter_mut().zip(inner).for_each(|(s, a)| *s += g * a);
+                            }
+                        }
+                    }
+                    sums.pop();
+                    term_gains[v] = sums;
                 }
                 Kind::Linear { terms, .. } => {
                     for (u, term) in terms {
@@ -153,6 +171,65 @@ impl<'n> Analysis<'n> {
             .collect()
     }
 
+    /// The logarithms of the scales within polynomial `v`.
+    pub(crate) fn inner_scales(
+        &self,
+        v: usize,
+        operand: usize,
+        program: &Program,
+        candidate: &Candidate,
+        logs: &[f64],
+    ) -> Vec<LogScale> {
+        let top = self.levels.level[v] + program.depth() + 1;
+        let prime = |depth: usize| candidate.primes.get(top - depth).copied().unwrap_or(0.0);
+        program.scales(&LogScale(logs[operand]), &LogScale(logs[v]), |d| {
+            LogScale(prime(d))
+        })
+    }
+
+    /// What each sum of polynomial `v` adds: before its last rounding, and with that.
+    fn sum_sources(
+        &self,
+        v: usize,
+        operand: usize,
+        program: &Program,
+        candidate: &Candidate,
+        logs: &[f64],
+    ) -> Vec<(f64, f64)> {
+        let model = &candidate.model;
+        let scales = self.inner_scales(v, operand, program, candidate, logs);
+        let squares = self
+            .statistics
+            .moments
+            .get(&v)
+            .map(|m| m.mean_squares.as_slice());
+        let of = |(sum, scale): (&Sum, &LogScale)| {
+            let level = self.levels.level[v] + program.depth() - sum.depth;
+            let open = scale.0 + candidate.primes.get(level + 1).copied().unwrap_or(0.0);
+            let switched = if sum.products.is_empty() {
+                0.0
+            } else {
+                model.key_noise(level + 1, open)
+            };
+            let rounded = |(x, _): &(usize, f64)| {
+                let step = libm::exp2(scales[*x].0 - open);
+                let square = squares.and_then(|s| s.get(*x)).copied().unwrap_or(1.0);
+                step * step / 12.0 * square / REAL_PART
+            };
+            let factors: f64 = sum.terms.iter().map(rounded).sum();
+            (
+                REAL_PART * (switched + factors),
+                REAL_PART * model.rounding(scale.0),
+            )
+        };
+        program
+            .sums
+            .iter()
+            .zip(scales.iter().skip(1))
+            .map(of)
+            .collect()
+    }
+
     /// What each value's operation adds.
     pub(crate) fn source(&self, v: usize, candidate: &Candidate, logs: &[f64]) -> Source {
         let model = &candidate.model;
@@ -175,6 +252,16 @@ impl<'n> Analysis<'n> {
             Kind::Square(a) => {
                 source.inner = model.key_noise(level + 1, 2.0 * logs[*a]);
                 source.rounding = model.rounding(logs[v]);
+            }
+            Kind::Polynomial { operand, program } => {
+                let mut sums = self.sum_sources(v, *operand, program, candidate, logs);
+                let (inner, rounding) = sums.pop().unwrap_or_default();
+                let operand = sums.into_iter().map(|(a, b)| a + b).collect();
+                return Source {
+                    inner,
+                    rounding,
+                    operand,
+                };
             }
             Kind::Linear { terms, bias } => {
                 let mut rescaled = false;
@@ -275,6 +362,17 @@ impl<'n> Analysis<'n> {
                             squares[*b][i],
                             all[*b][i],
                         );
+                    }
+                }
+                Kind::Polynomial { operand, .. } => {
+                    if let Some(moments) = self.statistics.moments.get(&v) {
+                        for (i, o) in own.iter_mut().enumerate() {
+                            if let Some((slope, inner)) = moments.adjoints(i).split_first() {
+                                *o += slope * all[*operand][i];
+                                let sums = inner.iter().zip(&source.operand);
+                                *o += sums.map(|(a, s)| a * s).sum::<f64>();
+                            }
+                        }
                     }
                 }
                 Kind::Linear { terms, .. } => {

@@ -49,6 +49,7 @@ pub(crate) fn classes(network: &Network) -> Vec<usize> {
             Kind::Input(_) | Kind::Fold(..) => vec![],
             Kind::Mul(a, b) => vec![*a, *b],
             Kind::Square(a) => vec![*a],
+            Kind::Polynomial { operand, .. } => vec![*operand],
             Kind::Linear { terms, .. } => terms
                 .iter()
                 .filter(|(_, t)| !matches!(t, Term::Matrix(_)))

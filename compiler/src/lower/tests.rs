@@ -7,7 +7,9 @@ use super::sparse::apply;
 use super::{InputKnowledge, Lowered, Options, lower};
 use crate::emit::emit;
 use cipherloom_ir::plan::{self, Plan, Simulator};
-use cipherloom_ir::tensor::{self, Conv, Input, Module, Node, Op, Output, Pool, infer_shape};
+use cipherloom_ir::tensor::{
+    self, Conv, Function, Input, Module, Node, Op, Output, Pool, infer_shape,
+};
 use cipherloom_ir::value::{DType, Range};
 use cipherloom_ir::{NodeId, Origin, Tensor, Tensors};
 use std::collections::BTreeMap;
@@ -461,7 +463,7 @@ fn simulated_noise_matches_its_prediction() {
     let (lowered, plan) = compile(&module, &Options::default());
     assert!(lowered.output_bits >= 12.0, "{}", lowered.output_bits);
     let simulator = Simulator::new(&plan).unwrap();
-    let (mut sum, mut count) = (0.0, 0);
+    let (mut sum, mut count) = (0.0_f64, 0);
     for (seed, sample) in samples(&module, 400).iter().enumerate() {
         let exact = simulator.run(sample, None).unwrap();
         let noisy = simulator.run(sample, Some(seed as u64)).unwrap();
@@ -473,6 +475,139 @@ fn simulated_noise_matches_its_prediction() {
     let ratio = (sum / f64::from(count)) / plan.outputs[0].noise;
     // The prediction's mean squares come from 32 samples of the same distribution.
     assert!((0.7..1.4).contains(&ratio), "{ratio}");
+}
+
+/// Chebyshev coefficients of a smooth function over a domain, by interpolation.
+fn series(f: impl Fn(f64) -> f64, domain: Range, degree: usize) -> Vec<f64> {
+    let n = degree + 1;
+    let angle = |j: usize| std::f64::consts::PI * (j as f64 + 0.5) / n as f64;
+    let at = |t: f64| f(0.5 * (domain.lo + domain.hi) + 0.5 * (domain.hi - domain.lo) * t);
+    let sum = |k: usize| {
+        (0..n)
+            .map(|j| at(angle(j).cos()) * (k as f64 * angle(j)).cos())
+            .sum::<f64>()
+    };
+    (0..n)
+        .map(|k| sum(k) * if k == 0 { 1.0 } else { 2.0 } / n as f64)
+        .collect()
+}
+
+fn approximation(net: Net, function: Function, lo: f64, hi: f64, degree: usize) -> Net {
+    let domain = Range::new(lo, hi).unwrap();
+    let mut coefficients = series(|x| function.eval(x), domain, degree);
+    if function == Function::Relu && lo == -hi {
+        // Even but for x / 2.
+        (3..=degree).step_by(2).for_each(|k| coefficients[k] = 0.0);
+    }
+    net.then(Op::Approximation {
+        function,
+        domain,
+        coefficients,
+    })
+}
+
+#[test]
+fn approximations_agree_with_the_interpreter() {
+    for degree in [1, 2, 3, 5, 8, 15, 31] {
+        let net = Net::new(43, &[1, 12]).gemm(6);
+        agree(
+            &approximation(net, Function::Tanh, -7.0, 8.0, degree)
+                .gemm(3)
+                .done(),
+        );
+    }
+    // A domain that is the input's own, several ciphertexts, an activation of an activation.
+    let net = Net::new(44, &[1, 5000]);
+    agree(
+        &approximation(net, Function::Sigmoid, -1.0, 1.0, 7)
+            .gemm(3)
+            .done(),
+    );
+    let net = approximation(Net::new(45, &[1, 6]).gemm(6), Function::Tanh, -8.0, 8.0, 7);
+    agree(&approximation(net, Function::Silu, -1.5, 1.5, 6).done());
+}
+
+/// Levels are those of the polynomials' degrees; a domain around zero takes none of its own, whatever makes the operand.
+#[test]
+fn approximations_take_the_levels_of_their_degree() {
+    let relu = |net: Net, degree| approximation(net, Function::Relu, -8.0, 8.0, degree);
+    for (degree, levels) in [(2, 3), (6, 5), (14, 6), (30, 7)] {
+        let (_, plan) = agree(&relu(Net::new(46, &[1, 12]).gemm(6), degree).gemm(3).done());
+        assert_eq!(plan.params.max_level(), levels, "{degree}");
+    }
+    let (_, plan) = agree(
+        &relu(Net::new(47, &[1, 12]).gemm(6).square(), 7)
+            .gemm(3)
+            .done(),
+    );
+    assert_eq!(plan.params.max_level(), 6);
+    let sum = Net::new(48, &[1, 12]).gemm(6);
+    let net = approximation(
+        approximation(sum, Function::Tanh, -8.0, 8.0, 3),
+        Function::Silu,
+        -2.0,
+        3.0,
+        3,
+    );
+    let (_, plan) = agree(&net.gemm(3).done());
+    assert_eq!(plan.params.max_level(), 6);
+}
+
+#[test]
+fn polynomials_of_high_degree_agree_with_the_interpreter() {
+    let coefficients: Vec<f64> = (0..13)
+        .map(|k| 0.5_f64.powi(k) * if k % 3 == 1 { -1.0 } else { 1.0 })
+        .collect();
+    let (_, plan) = agree(
+        &Net::new(49, &[1, 12])
+            .polynomial(&coefficients)
+            .gemm(3)
+            .done(),
+    );
+    assert_eq!(plan.params.max_level(), 6);
+}
+
+#[test]
+fn simulated_noise_of_polynomials_matches_its_prediction() {
+    let relu = |net: Net, hi: f64| approximation(net, Function::Relu, -hi, hi, 14);
+    let module = relu(relu(Net::new(61, &[1, 16]).gemm(12), 9.0).gemm(12), 14.0)
+        .gemm(4)
+        .done();
+    let (lowered, plan) = compile(&module, &Options::default());
+    assert!(lowered.output_bits >= 12.0, "{}", lowered.output_bits);
+    let simulator = Simulator::new(&plan).unwrap();
+    let (mut sum, mut count) = (0.0_f64, 0);
+    for (seed, sample) in samples(&module, 300).iter().enumerate() {
+        let exact = simulator.run(sample, None).unwrap();
+        let noisy = simulator.run(sample, Some(seed as u64)).unwrap();
+        for (a, b) in exact["y"].data().iter().zip(noisy["y"].data()) {
+            sum += (a - b) * (a - b);
+            count += 1;
+        }
+    }
+    let ratio: f64 = (sum / f64::from(count)) / plan.outputs[0].noise;
+    assert!((0.7..1.4).contains(&ratio), "{ratio}");
+}
+
+#[test]
+fn factors_move_into_what_their_operands_are_made_of() {
+    // A product and a square with factors, each in a sum of its own.
+    let mut net = Net::new(34, &[1, 10]).gemm(8);
+    let a = net.last;
+    net = net.gemm(8);
+    let b = net.last;
+    net.join(Op::Mul, &[a, b], &[]);
+    let value = net.module.add_constant("half", Tensor::from_vec(vec![0.5]));
+    let net = net.then(Op::MulConst { value });
+    let (_, plan) = agree(&net.done());
+    assert_eq!(plan.params.max_level(), 3);
+    let mut net = Net::new(35, &[1, 10]).gemm(8).square();
+    let value = net
+        .module
+        .add_constant("three", Tensor::from_vec(vec![3.0]));
+    net = net.then(Op::MulConst { value });
+    let (_, plan) = agree(&net.done());
+    assert_eq!(plan.params.max_level(), 2);
 }
 
 #[test]
@@ -519,7 +654,7 @@ fn too_many_levels_are_refused_with_their_layers() {
         .unwrap_err()
         .to_string();
     assert!(
-        refused.contains("levels") && refused.contains("level 130:"),
+        refused.contains("levels") && refused.contains("levels 130 to 1:"),
         "{refused}"
     );
 }

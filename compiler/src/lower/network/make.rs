@@ -21,14 +21,15 @@ use std::sync::Arc;
 /// Two matrices whose product takes more multiplications than this are not tried together.
 const MAX_COMPOSE_WORK: usize = 400_000_000;
 
-/// Lowers a module whose operations are affine or polynomial.
-pub(crate) fn build(module: &Module) -> Result<Network, LowerError> {
+/// Lowers a module whose operations are affine or polynomial; values may exceed their ranges by the factor `margin`.
+pub(crate) fn build(module: &Module, margin: f64) -> Result<Network, LowerError> {
     let order = module
         .graph
         .topological()
         .map_err(|_| LowerError::Malformed("the graph has a cycle".into()))?;
     let mut builder = Builder {
         module,
+        margin,
         network: Network::default(),
         pending: BTreeMap::new(),
         strides: BTreeMap::new(),
@@ -55,6 +56,7 @@ pub(crate) fn build(module: &Module) -> Result<Network, LowerError> {
 
 pub(super) struct Builder<'m> {
     pub(super) module: &'m Module,
+    pub(super) margin: f64,
     pub(super) network: Network,
     pub(super) pending: BTreeMap<NodeId, Pending>,
     pub(super) strides: BTreeMap<NodeId, usize>,
@@ -69,6 +71,19 @@ impl Builder<'_> {
             .map(|n| format!("{} ({})", n.op.name(), n.origin))
             .unwrap_or_default();
         LowerError::Malformed(format!("operation {id} {what} does not fit its operands"))
+    }
+
+    pub(super) fn shape_of(&self, id: NodeId) -> Vec<usize> {
+        self.module
+            .graph
+            .get(id)
+            .map(|n| n.shape.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn pending_of(&self, id: NodeId) -> Result<Pending, LowerError> {
+        let pending = self.pending.get(&id).cloned();
+        pending.ok_or_else(|| self.malformed(id))
     }
 
     pub(super) fn push(
@@ -152,17 +167,7 @@ impl Builder<'_> {
 
     /// The value of a tensor, made if it is not yet.
     pub(super) fn make(&mut self, id: NodeId) -> Result<usize, LowerError> {
-        let pending = self
-            .pending
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| self.malformed(id))?;
-        let shape = self
-            .module
-            .graph
-            .get(id)
-            .map(|n| n.shape.clone())
-            .unwrap_or_default();
+        let (pending, shape) = (self.pending_of(id)?, self.shape_of(id));
         let made = self.materialise(id, &pending, &shape)?;
         let len = self.network.values[made].len();
         self.pending.insert(id, Pending::of(made, len));
@@ -171,11 +176,7 @@ impl Builder<'_> {
 
     /// A pending tensor as one value behind a uniform selection, made if it is not of that form.
     pub(super) fn selected(&mut self, id: NodeId) -> Result<(usize, Arc<Matrix>, f64), LowerError> {
-        let pending = self
-            .pending
-            .get(&id)
-            .cloned()
-            .ok_or_else(|| self.malformed(id))?;
+        let pending = self.pending_of(id)?;
         if let (Some((value, factor)), [(_, matrix)]) =
             (pending.as_selection(), pending.terms.as_slice())
         {
@@ -242,6 +243,11 @@ impl Builder<'_> {
                 self.polynomial(id, operands[0], &coefficients)?
             }
             Op::Polynomial { coefficients } => self.polynomial(id, operands[0], coefficients)?,
+            Op::Approximation {
+                domain,
+                coefficients,
+                ..
+            } => self.series(id, operands[0], *domain, coefficients)?,
             _ => self.affine(id, operands[0])?,
         };
         let users =
@@ -260,11 +266,7 @@ impl Builder<'_> {
     fn affine(&mut self, id: NodeId, operand: NodeId) -> Result<Pending, LowerError> {
         let map = affine_map(self.module, id).ok_or_else(|| self.malformed(id))?;
         let name = self.name_of(id);
-        let pending = self
-            .pending
-            .get(&operand)
-            .cloned()
-            .ok_or_else(|| self.malformed(id))?;
+        let pending = self.pending_of(operand)?;
         let pending = self.fold_before(operand, pending, &map.matrix);
         let trivial = sparse::is_movement(&map.matrix)
             || pending.terms.iter().all(|(_, m)| sparse::is_movement(m))
@@ -367,12 +369,19 @@ impl Builder<'_> {
 fn has_form(op: &Op) -> bool {
     let products = matches!(
         op,
-        Op::Add | Op::Sub | Op::Mul | Op::MatMul | Op::Power { .. } | Op::Polynomial { .. }
+        Op::Add
+            | Op::Sub
+            | Op::Mul
+            | Op::MatMul
+            | Op::Power { .. }
+            | Op::Polynomial { .. }
+            | Op::Approximation { .. }
     );
     products || op.is_affine() || matches!(op, Op::Input { .. } | Op::Concat { .. })
 }
 
-fn unit_entries(m: &Matrix) -> Matrix {
+/// The matrix with 1 for each of its entries.
+pub(super) fn unit_entries(m: &Matrix) -> Matrix {
     let mut unit = m.clone();
     unit.values.iter_mut().for_each(|v| *v = 1.0);
     unit

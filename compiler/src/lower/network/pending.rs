@@ -35,6 +35,17 @@ impl Pending {
         }
     }
 
+    /// `factor * x + bias` of elements x of one value, each of them a copy: the value, factor and bias, if that is all.
+    pub(super) fn as_copies(&self) -> Option<(usize, f64, f64)> {
+        let [(value, matrix)] = self.terms.as_slice() else {
+            return None;
+        };
+        let bias = *self.bias.first()?;
+        let copies = matrix.entries() == matrix.rows && self.bias.iter().all(|b| *b == bias);
+        let factor = as_scaled_selection(matrix).filter(|_| copies)?;
+        Some((*value, factor, bias))
+    }
+
     pub(super) fn is_movement(&self) -> bool {
         self.terms.len() == 1 && self.terms.iter().all(|(_, m)| sparse::is_movement(m))
     }

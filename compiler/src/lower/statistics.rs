@@ -1,0 +1,116 @@
+//! What samples, or intervals in their place, tell of the values of a network.
+
+mod intervals;
+mod moments;
+
+use super::measured::measure;
+use super::network::{Kind, Network};
+use super::{InputKnowledge, LowerError};
+use cipherloom_ir::Tensor;
+use cipherloom_ir::value::Range;
+pub(crate) use moments::{Moments, Picked};
+use std::collections::BTreeMap;
+
+/// What is known of each value.
+#[derive(Clone, Debug)]
+pub(crate) struct Statistics {
+    /// The range of each value's elements.
+    pub(crate) ranges: Vec<Range>,
+    /// The range of each value's elements before its bias is added.
+    pub(crate) unbiased: Vec<Range>,
+    /// The mean square of each element of each value.
+    pub(crate) mean_squares: Vec<Vec<f64>>,
+    /// For each polynomial, what is known of the values within.
+    pub(crate) moments: BTreeMap<usize, Moments>,
+}
+
+impl Statistics {
+    /// The largest absolute value of an element of `v`; 1 where all are zero.
+    pub(crate) fn max_abs(&self, v: usize) -> f64 {
+        let max = self.ranges[v].max_abs();
+        if max > 0.0 { max } else { 1.0 }
+    }
+
+    /// The largest absolute value of an element of `v`, before or after its bias is added.
+    pub(crate) fn largest(&self, v: usize) -> f64 {
+        self.max_abs(v).max(self.unbiased[v].max_abs())
+    }
+
+    /// The mean square over the elements of `v`.
+    pub(crate) fn mean_square(&self, v: usize) -> f64 {
+        let squares = &self.mean_squares[v];
+        squares.iter().sum::<f64>() / squares.len().max(1) as f64
+    }
+}
+
+/// Ranges and mean squares of all values: measured, or bounded by intervals where there are no samples.
+pub(crate) fn find(
+    network: &Network,
+    inputs: InputKnowledge<'_>,
+) -> Result<(Statistics, bool), LowerError> {
+    let declared = |name: &str| inputs.ranges.get(name).copied();
+    let named: Vec<&String> = network
+        .values
+        .iter()
+        .filter_map(|v| {
+            if let Kind::Input(n) = &v.kind {
+                Some(n)
+            } else {
+                None
+            }
+        })
+        .collect();
+    if inputs.samples.is_empty() {
+        if let Some(unknown) = named.iter().find(|n| declared(n).is_none()) {
+            return Err(LowerError::NoRange((*unknown).clone()));
+        }
+        return intervals::intervals(network, &declared).map(|s| (s, true));
+    }
+    for (index, sample) in inputs.samples.iter().enumerate() {
+        for name in &named {
+            let finite = |t: &Tensor| t.data().iter().all(|v| v.is_finite());
+            if !sample.get(*name).is_some_and(finite) {
+                return Err(LowerError::Sample {
+                    index,
+                    input: (*name).clone(),
+                });
+            }
+        }
+    }
+    let measured = measure(network, inputs.samples, &named)?;
+    let (mut found, mut found_unbiased) = (Vec::new(), Vec::new());
+    for ((value, range), before) in network
+        .values
+        .iter()
+        .zip(measured.ranges)
+        .zip(measured.unbiased)
+    {
+        let known = if let Kind::Input(name) = &value.kind {
+            declared(name).or(range)
+        } else {
+            range
+        };
+        let known = known.ok_or_else(|| LowerError::Unbounded(value.origin.clone()))?;
+        found.push(known);
+        found_unbiased.push(before.unwrap_or(known));
+    }
+    let moments = measured
+        .picked
+        .iter()
+        .map(|p| {
+            (
+                p.value,
+                Moments::new(&p.program, p.len, found[p.operand], &p.data),
+            )
+        })
+        .collect();
+    Ok((
+        Statistics {
+            ranges: found,
+            unbiased: found_unbiased,
+            mean_squares: measured.mean_squares,
+            moments,
+        },
+        false,
+    ))
+}
