@@ -1,15 +1,14 @@
 //! The importer over the conformance set and the larger models, where those are at hand: every model that
-//! is imported must give its reference outputs, every other a clear error.
+//! is imported must give its reference outputs, and what has no encrypted form is refused by name.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
 use cipherloom_compiler::onnx::{ImportError, import_file};
-use cipherloom_compiler::pass::{
-    Driver, FuseFunction, PassError, PrintAfter, TensorPass, standard,
-};
-use cipherloom_ir::{Origin, Tensors};
+use cipherloom_compiler::pass::{Driver, FuseFunction, PrintAfter};
+use cipherloom_compiler::{CompileError, Compiler};
+use cipherloom_ir::Tensors;
 use common::{deviation, files, read_npz, shared};
 use std::path::Path;
 
@@ -42,7 +41,11 @@ fn outcome(path: &Path, reference: &Path, prefixes: [&str; 2]) -> Result<f64, St
     let (inputs, outputs) = (select(prefixes[0]), select(prefixes[1]));
     let error = deviation(&module, &inputs, &outputs);
     // Sums of some hundred products, each rounded to the reference's precision.
-    let allowed = 64.0 * f64::powi(2.0, -(bits.min(24) as i32));
+    let mut allowed = 64.0 * f64::powi(2.0, -(bits.min(24) as i32));
+    // The reference rounds the input to 8 bits too, since the weights have no more.
+    if path.ends_with("int8-weights-dequantized.onnx") {
+        allowed = 1.0 / 256.0;
+    }
     assert!(
         error <= allowed,
         "{}: deviation {error:e} exceeds {allowed:e}",
@@ -78,62 +81,69 @@ fn table(
 }
 
 #[test]
-fn valid_models_give_their_reference_outputs_or_a_clear_refusal() {
+fn valid_models_give_their_reference_outputs() {
     let Some(shared) = shared() else { return };
     let dir = shared.join("models/conformance/ok");
     let (passed, refused) = table(&dir, |p| p.with_extension("npz"), ["in_", "out_"]);
-    assert_eq!(passed + refused, 276);
-    assert!(passed >= 150, "{passed} passed");
+    assert_eq!((passed, refused), (276, 0));
 }
 
 #[test]
-fn what_torch_exports_gives_its_reference_outputs_or_a_clear_refusal() {
+fn what_torch_exports_gives_its_reference_outputs() {
     let Some(shared) = shared() else { return };
     let dir = shared.join("models/conformance/torch");
-    let (passed, _) = table(&dir, |p| p.with_extension("npz"), ["in_", "out_"]);
-    assert!(passed >= 60, "{passed} passed");
+    let (passed, refused) = table(&dir, |p| p.with_extension("npz"), ["in_", "out_"]);
+    // Both forms of an LSTM are out of scope.
+    assert_eq!((passed, refused), (197, 2));
 }
 
-/// The operators that the importer, or else the passes for a backend without comparisons, refuse in a model.
-fn refused(path: &Path) -> Vec<String> {
-    let mut module = match import_file(path) {
+/// The compiler's error, from the import to the passes that judge what has an encrypted form; none where all has.
+fn refusal(path: &Path) -> Option<String> {
+    let module = match import_file(path) {
         Ok(module) => module,
-        Err(ImportError::Model(error)) => {
-            println!("{error}");
-            let nodes = error.node_faults.iter().map(|f| f.op.clone());
-            let model = error.model_faults.iter().map(|f| f.subject.to_string());
-            return nodes.chain(model).collect();
-        }
-        Err(other) => panic!("{}: {other}", path.display()),
+        Err(error) => return Some(error.to_string()),
     };
-    let mut driver = Driver {
-        print_after: PrintAfter::None,
-        stop_after: None,
-        verify_each: true,
-        print: &mut |_, _| {},
-    };
-    let mut rewriting = standard();
-    let mut passes: Vec<&mut dyn TensorPass> =
-        rewriting.iter_mut().map(|p| p.as_mut() as _).collect();
-    match driver.run(&mut module, &mut passes) {
-        Err(PassError::Illegal(error)) => {
-            println!("{error}");
-            let name = |origin: &Origin, op: &str| match origin {
-                Origin::Onnx { op, .. } => op.clone(),
-                _ => op.to_owned(),
-            };
-            error.nodes.iter().map(|n| name(&n.origin, n.op)).collect()
-        }
-        Err(other) => panic!("{}: {other}", path.display()),
-        Ok(_) => vec![],
+    let mut compiler = Compiler::new().stop_after("legalise");
+    for input in &module.inputs {
+        compiler = compiler.input_range(&input.name, -1.0, 1.0);
+    }
+    match compiler.compile(&module) {
+        Err(CompileError::Stopped(_)) => None,
+        Err(error) => Some(error.to_string()),
+        Ok(_) => panic!("{} did not stop", path.display()),
     }
 }
 
 #[test]
 fn models_without_an_encrypted_form_are_refused_by_name() {
     let Some(shared) = shared() else { return };
-    for path in files(&shared.join("models/conformance/refuse"), "onnx") {
-        assert!(!refused(&path).is_empty(), "{}", path.display());
+    let expected = [
+        ("argmax", "positions would depend on encrypted values"),
+        ("batchnorm-training-mode", "training mode"),
+        ("cast-to-int32", "trunc(x) jumps"),
+        (
+            "conv-with-encrypted-weights",
+            "the kernel depends on an input",
+        ),
+        ("custom-domain", "domain \"com.example\""),
+        ("dropout-training-mode", "training mode"),
+        ("dynamic-image-size", "no fixed size"),
+        ("greater-where-two-branches", "compares"),
+        ("if-on-encrypted-value", "control flow"),
+        ("lstm", "recurrent"),
+        ("nonzero", "the shape of its result would depend"),
+        ("random-normal-like", "random"),
+        ("topk", "positions would depend on encrypted values"),
+    ];
+    let found = files(&shared.join("models/conformance/refuse"), "onnx");
+    let names = found
+        .iter()
+        .map(|p| p.file_stem().unwrap().to_str().unwrap());
+    assert!(names.eq(expected.iter().map(|(name, _)| *name)));
+    for (path, (name, reason)) in found.iter().zip(expected) {
+        let error = refusal(path).unwrap_or_else(|| panic!("{name} is accepted"));
+        println!("{error}\n");
+        assert!(error.contains(reason), "{name}: {error}");
     }
 }
 
@@ -207,19 +217,25 @@ fn the_models_give_their_reference_outputs_or_a_clear_refusal() {
         "breast-cancer-linearsvc-skl",
         "breast-cancer-logreg-skl",
         "breast-cancer-pipeline-skl",
+        "lenet5-maxpool",
+        "resnet20",
+        "resnet20-bn-dyn",
+        "resnet20-dynamo",
+        "resnet56-bn-dyn",
     ] {
         assert!(passed.iter().any(|p| p == wanted), "{wanted}");
     }
 }
 
 #[test]
-fn maxima_are_refused_by_name() {
+fn all_maxima_of_a_network_are_refused_at_once() {
     let Some(shared) = shared() else {
         return;
     };
-    let refused = refused(&shared.join("models/lenet5-maxpool.onnx"));
-    let maxima = refused.iter().filter(|op| *op == "MaxPool").count();
-    assert_eq!(maxima, 2, "{refused:?}");
+    let error = refusal(&shared.join("models/lenet5-maxpool.onnx")).expect("a refusal");
+    let maxima = error.matches("a maximum or minimum needs comparisons");
+    assert_eq!(maxima.count(), 2, "{error}");
+    assert!(error.contains("retrain with averages"), "{error}");
 }
 
 #[test]

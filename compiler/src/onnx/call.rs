@@ -1,8 +1,9 @@
 //! What an operator's importer sees: its attributes, its inputs, and the module under construction.
 
-use super::clear::{Clear, Elem, MAX_ELEMENTS, MAX_RANK};
+use super::clear::{Clear, Elem, MAX_COMPUTED_TOTAL, MAX_ELEMENTS, MAX_RANK};
 use super::error::Refusal;
 use super::fold::Folding;
+use super::selection::Selection;
 use super::tensor;
 use cipherloom_ir::tensor::{ConstId, Constant, Module, Node, Op, infer_shape};
 use cipherloom_ir::{NodeId, Origin, Tensor};
@@ -57,6 +58,8 @@ pub(crate) struct Constants {
     ids: BTreeMap<String, ConstId>,
     /// Elements of all of them.
     elements: usize,
+    /// Elements of those that say which elements of a value are taken.
+    computed: usize,
 }
 
 /// One node, to be imported.
@@ -93,6 +96,14 @@ impl<'a> Call<'a> {
             dir,
             folding: None,
             seen: BTreeSet::new(),
+        }
+    }
+
+    /// The node's name, for the constants that it makes.
+    pub(crate) fn label(&self) -> &str {
+        match &self.origin {
+            Origin::Onnx { name, .. } => name,
+            _ => "computed",
         }
     }
 
@@ -321,6 +332,18 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Integers that must be known now, if they are given; `what` names them.
+    pub(crate) fn optional_ints(
+        &self,
+        position: usize,
+        what: &str,
+    ) -> Result<Option<Vec<i64>>, Refusal> {
+        Ok(self
+            .optional_clear(position, what)?
+            .map(|c| c.ints())
+            .transpose()?)
+    }
+
     /// Adds a constant to the module; equal ones of one name are shared.
     pub(crate) fn constant(&mut self, clear: &Clear) -> Result<ConstId, Refusal> {
         if let Some(bad) = clear.data().iter().find(|x| !x.is_finite()) {
@@ -420,6 +443,51 @@ impl<'a> Call<'a> {
             &[x],
             &[],
         )
+    }
+
+    /// Either kind of value in another shape.
+    pub(crate) fn reshape_value(&mut self, x: &Value, shape: &[usize]) -> Result<Value, Refusal> {
+        Ok(match x {
+            Value::Encrypted(x) => Value::Encrypted(self.reshape(x, shape)?),
+            Value::Clear(x) => Value::Clear(x.reshaped(shape)?),
+        })
+    }
+
+    /// Either kind of value with its axes in another order.
+    pub(crate) fn transpose_value(&mut self, x: &Value, perm: &[usize]) -> Result<Value, Refusal> {
+        Ok(match x {
+            Value::Encrypted(x) => Value::Encrypted(self.transpose(x, perm)?),
+            Value::Clear(x) => Value::Clear(x.transposed(perm)?),
+        })
+    }
+
+    /// The selected elements.
+    pub(crate) fn take(&mut self, x: &Value, selection: Selection) -> Result<Value, Refusal> {
+        match x {
+            Value::Clear(x) => Ok(Value::Clear(selection.of(x)?)),
+            Value::Encrypted(x) => Ok(Value::Encrypted(self.take_encrypted(x, selection)?)),
+        }
+    }
+
+    /// The selected elements of an encrypted value.
+    pub(crate) fn take_encrypted(
+        &mut self,
+        x: &Encrypted,
+        selection: Selection,
+    ) -> Result<Encrypted, Refusal> {
+        if selection.is_identity(x.shape.iter().product()) {
+            return self.reshape(x, selection.shape());
+        }
+        let index = selection
+            .into_tensor()
+            .ok_or("the positions do not fill the shape")?;
+        self.constants.computed = self.constants.computed.saturating_add(index.len());
+        if self.constants.computed > MAX_COMPUTED_TOTAL {
+            return Err("the model moves too many elements".into());
+        }
+        let name = format!("{}.index", self.label());
+        let index = self.constant(&Clear::new(&name, Elem::Int("i64"), index))?;
+        self.emit(Op::Take { index }, &[x], &[])
     }
 }
 

@@ -6,7 +6,7 @@
 use super::call::{Call, Constants, Outputs, Value};
 use super::clear::Clear;
 use super::error::Refusal;
-use cipherloom_ir::tensor::{Module, Node, Op, Output, eval, infer_shape};
+use cipherloom_ir::tensor::{MaxPool, Module, Node, Op, Output, Pool, eval, infer_shape};
 use cipherloom_ir::value::{DType, element_count};
 use cipherloom_ir::{NodeId, Origin, Tensor, Tensors};
 use onnx_protobuf::NodeProto;
@@ -76,7 +76,9 @@ fn work(module: &Module, op: &Op, operands: &[&[usize]], shape: &[usize]) -> usi
             .tensor(*weight)
             .and_then(|w| w.shape().last().copied()),
         Op::Conv(conv) => Some(constant(conv.weight) / shape.get(1).copied().unwrap_or(1).max(1)),
-        Op::AveragePool(pool) => pool.kernel[0].checked_mul(pool.kernel[1]),
+        Op::AveragePool(Pool { kernel, .. }) | Op::MaxPool(MaxPool { kernel, .. }) => {
+            Some(kernel[0].saturating_mul(kernel[1]))
+        }
         _ => None,
     };
     let read: usize = operands

@@ -4,6 +4,7 @@ use super::Options;
 use super::call::{Call, Constants, Encrypted, Value};
 use super::clear::{Elem, MAX_COMPUTED_TOTAL};
 use super::error::{ModelError, ModelFault, NodeFault, Refusal, Subject};
+use super::functions::{FlatNode, flatten};
 use super::ports::{Declared, Port, check_output, input_port, is_own_domain, versions};
 use super::{fold, op, tensor};
 use cipherloom_ir::Origin;
@@ -19,8 +20,9 @@ type Names = BTreeMap<String, Option<Value>>;
 
 struct Importer<'a> {
     graph: &'a GraphProto,
+    /// The graph's nodes, functions inlined; positions count in this list.
+    nodes: &'a [FlatNode<'a>],
     dir: Option<&'a Path>,
-    opset: i64,
     module: Module,
     constants: Constants,
     names: Names,
@@ -63,10 +65,11 @@ pub(super) fn import(
         source: format!("{source}, opset {opset}"),
         ..Module::default()
     };
+    let flat = flatten(model, opset);
     let mut importer = Importer {
         graph,
+        nodes: &flat,
         dir,
-        opset,
         module,
         constants: Constants::default(),
         names: Names::new(),
@@ -109,15 +112,17 @@ impl Importer<'_> {
         let live = self.live(&targets, &writers);
         self.initializers(&live);
         self.inputs();
-        for (index, node) in graph.node.iter().enumerate() {
-            let structural = self.check_names(index, node, &writers);
+        for (position, flat) in self.nodes.iter().enumerate() {
+            let node = flat.node.as_ref();
+            let structural = self.check_names(position, node, &writers);
+            let structural = structural.and(flat.fault.clone().map_or(Ok(()), Err));
             let results = match structural {
                 Err(refusal) => {
-                    self.refuse(index, node, refusal);
+                    self.refuse(flat.index, node, refusal);
                     None
                 }
-                Ok(()) if !live.nodes.contains(&index) => None,
-                Ok(()) => self.node(index, node),
+                Ok(()) if !live.nodes.contains(&position) => None,
+                Ok(()) => self.node(flat),
             };
             let mut results = results.unwrap_or_default().into_iter();
             for name in node.output.iter().filter(|n| !n.is_empty()) {
@@ -152,12 +157,12 @@ impl Importer<'_> {
         targets
     }
 
-    /// Which node writes a name; the first where several do.
+    /// The position of the node that writes a name; the first where several do.
     fn writers(&self) -> BTreeMap<String, usize> {
         let mut writers = BTreeMap::new();
-        for (index, node) in self.graph.node.iter().enumerate() {
-            for name in node.output.iter().filter(|n| !n.is_empty()) {
-                writers.entry(name.clone()).or_insert(index);
+        for (position, flat) in self.nodes.iter().enumerate() {
+            for name in flat.node.output.iter().filter(|n| !n.is_empty()) {
+                writers.entry(name.clone()).or_insert(position);
             }
         }
         writers
@@ -173,10 +178,11 @@ impl Importer<'_> {
             }
             if let Some(index) = writers.get(name)
                 && live.nodes.insert(*index)
-                && let Some(node) = self.graph.node.get(*index)
+                && let Some(flat) = self.nodes.get(*index)
             {
                 stack.extend(
-                    node.input
+                    flat.node
+                        .input
                         .iter()
                         .filter(|n| !n.is_empty())
                         .map(String::as_str),
@@ -329,7 +335,7 @@ impl Importer<'_> {
     /// Whether the node's names obey the rules: written before they are read, and written once.
     fn check_names(
         &self,
-        index: usize,
+        position: usize,
         node: &NodeProto,
         writers: &BTreeMap<String, usize>,
     ) -> Result<(), Refusal> {
@@ -340,8 +346,9 @@ impl Importer<'_> {
             return Err(match writers.get(name) {
                 None => format!("it reads {name:?}, which nothing writes").into(),
                 Some(writer) => format!(
-                    "it reads {name:?}, which node {writer} writes only {}: the nodes form a cycle or are out of order",
-                    if *writer == index { "itself" } else { "later" }
+                    "it reads {name:?}, which node {} writes only {}: the nodes form a cycle or are out of order",
+                    self.nodes.get(*writer).map_or(*writer, |n| n.index),
+                    if *writer == position { "itself" } else { "later" }
                 )
                 .into(),
             });
@@ -358,7 +365,9 @@ impl Importer<'_> {
     }
 
     /// Imports a node; `None` where it, or what it reads, is faulty.
-    fn node(&mut self, index: usize, node: &NodeProto) -> Option<Vec<Value>> {
+    fn node(&mut self, flat: &FlatNode<'_>) -> Option<Vec<Value>> {
+        let FlatNode { index, opset, .. } = *flat;
+        let node = flat.node.as_ref();
         let own = is_own_domain(&node.domain);
         let domain = if own { "" } else { node.domain.as_str() };
         let Some(operator) = op::find(domain, &node.op_type) else {
@@ -385,7 +394,7 @@ impl Importer<'_> {
         };
         let constants_alone = fold::is_clear(&inputs).then(|| inputs.clone());
         let mut call = Call::new(
-            self.opset,
+            opset,
             node,
             inputs,
             (&mut self.module, &mut self.constants),
@@ -400,7 +409,7 @@ impl Importer<'_> {
         if let (Err(_), Some(inputs)) = (&outputs, constants_alone) {
             outputs = fold::fold(
                 operator.import,
-                self.opset,
+                opset,
                 node,
                 inputs,
                 (origin, self.dir),
@@ -573,7 +582,7 @@ fn dtype_of(elem: Elem) -> DType {
 }
 
 /// A node's name, or its first output's where it has none.
-fn label(node: &NodeProto) -> String {
+pub(super) fn label(node: &NodeProto) -> String {
     if node.name.is_empty() {
         node.output.first().cloned().unwrap_or_default()
     } else {

@@ -14,10 +14,12 @@ mod clear;
 mod error;
 mod external;
 mod fold;
+mod functions;
 mod graph;
 mod op;
 mod ports;
 mod prescan;
+mod selection;
 mod tensor;
 
 pub use error::{ImportError, ModelError, ModelFault, NodeFault, Subject};

@@ -77,10 +77,6 @@ pub(super) fn input_port(info: &ValueInfoProto) -> Result<Port, Refusal> {
         .elem
         .clone()
         .map_err(|what| format!("its element type is {what}"))?;
-    if !elem.is_float() {
-        let reason = format!("it holds {elem}; only floating-point inputs can be encrypted");
-        return Err(Refusal::new(reason).help("cast to float before the model, not in it"));
-    }
     let Some(dims) = &declared.shape else {
         return Err(
             Refusal::new("its shape is not declared").help("export with a fixed input shape")

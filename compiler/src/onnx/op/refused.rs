@@ -22,15 +22,11 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<
         None => "do this part before encryption or after decryption".to_owned(),
     };
     match node.op_type.as_str() {
-        "MaxPool" | "GlobalMaxPool" => {
-            Refusal::new("a maximum needs comparisons, which this backend has not")
-                .help("retrain with AveragePool")
-        }
         "Hardmax" | "Mod" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseNot"
         | "BitwiseXor" => {
             Refusal::new("it compares or rounds values, which no polynomial does").help(stop)
         }
-        "TopK" | "NonZero" | "NonMaxSuppression" | "Unique" | "OneHot" => {
+        "TopK" | "NonMaxSuppression" | "Unique" | "OneHot" => {
             Refusal::new("output positions would depend on encrypted values").help(stop)
         }
         "If" | "Loop" | "Scan" => {

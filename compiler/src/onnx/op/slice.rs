@@ -1,12 +1,10 @@
-//! Slice: elements `start`, `start + step`, .. before `end` along some axes. Constants only: encrypted
-//! values cannot be cut yet.
+//! Slice: elements `start`, `start + step`, .. before `end` along some axes.
 //!
 //! Opsets: 1 has starts, ends and axes as attributes; 10 has them as inputs and adds `steps`; 11 allows
-//! negative axes. Starts and ends may count from the end and are clamped.
+//! negative axes. Starts and ends may count from the end and are clamped. All but the data are constants.
 
-use crate::onnx::call::{Call, Outputs, Value, axis};
-use crate::onnx::error::Refusal;
-use cipherloom_ir::value::strides;
+use crate::onnx::call::{Call, Outputs, axis};
+use crate::onnx::selection::{Picks, Selection, whole};
 
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     let (starts, ends, axes, steps) = if call.opset < 10 {
@@ -20,76 +18,70 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
         )
     } else {
         call.arity(3, 5)?;
-        let axes = call
-            .optional_clear(3, "list of axes")?
-            .map(|a| a.ints())
-            .transpose()?;
-        let steps = call
-            .optional_clear(4, "list of steps")?
-            .map(|a| a.ints())
-            .transpose()?;
         (
             call.clear(1, "list of starts")?.ints()?,
             call.clear(2, "list of ends")?.ints()?,
-            axes,
-            steps,
+            call.optional_ints(3, "list of axes")?,
+            call.optional_ints(4, "list of steps")?,
         )
     };
-    let x = match call.value(0)? {
-        Value::Clear(x) => x,
-        Value::Encrypted(_) => {
-            return Err(
-                Refusal::new("parts of an encrypted value cannot be cut out yet")
-                    .help("multiply with a constant selection matrix instead"),
-            );
-        }
-    };
+    let x = call.value(0)?;
     let count = starts.len();
     let axes = axes.unwrap_or_else(|| (0..count as i64).collect());
-    let cuts = steps.unwrap_or_else(|| vec![1; count]);
-    if ends.len() != count || axes.len() != count || cuts.len() != count {
+    let steps = steps.unwrap_or_else(|| vec![1; count]);
+    if ends.len() != count || axes.len() != count || steps.len() != count {
         return Err("starts, ends, axes and steps differ in number".into());
     }
-    let mut shape = x.shape().to_vec();
-    let own = strides(x.shape());
-    let mut walk: Vec<(i64, i64)> = vec![(0, 1); shape.len()];
-    for (((start, end), at), step) in starts.iter().zip(&ends).zip(&axes).zip(&cuts) {
-        let at = axis(*at, shape.len())?;
-        let size = x.shape()[at] as i64;
-        if *step == 0 || *step == i64::MIN {
-            return Err(format!("a step is {step}").into());
-        }
-        let from_start = |i: i64| if i < 0 { i.saturating_add(size) } else { i };
-        // Backwards, the last element is the first one taken, and -1 stands for "before the first".
-        let (start, end) = if *step > 0 {
-            (
-                from_start(*start).clamp(0, size),
-                from_start(*end).clamp(0, size),
-            )
-        } else {
-            (
-                from_start(*start).clamp(0, size - 1),
-                from_start(*end).clamp(-1, size - 1),
-            )
-        };
-        let span = if *step > 0 { end - start } else { start - end };
-        let taken = if span <= 0 {
-            0
-        } else {
-            (span as u64).div_ceil(step.unsigned_abs())
-        };
-        shape[at] = usize::try_from(taken).map_err(|_| "a slice is too long")?;
-        walk[at] = (start, *step);
+    let mut picks: Vec<Picks> = x.shape().iter().map(|size| whole(*size)).collect();
+    for (((start, end), at), step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
+        let at = axis(*at, picks.len())?;
+        picks[at] = positions(x.shape()[at], *start, *end, *step)?;
     }
-    let result = x.gathered(&shape, |index| {
-        let at = |(i, (start, step)): (&usize, &(i64, i64))| (start + *i as i64 * step) as usize;
-        index
-            .iter()
-            .zip(&walk)
-            .map(at)
-            .zip(&own)
-            .map(|(i, s)| i * s)
-            .sum()
-    })?;
-    Ok(vec![Value::Clear(result)])
+    let selection = Selection::along_axes(x.shape(), &picks)?;
+    Ok(vec![call.take(&x, selection)?])
+}
+
+/// The positions that a slice of an axis of the given size takes.
+fn positions(size: usize, start: i64, end: i64, step: i64) -> Result<Picks, String> {
+    let size = size as i64;
+    if step == 0 || step == i64::MIN {
+        return Err(format!("a step is {step}"));
+    }
+    if size == 0 {
+        return Ok(vec![]);
+    }
+    let from_start = |i: i64| if i < 0 { i.saturating_add(size) } else { i };
+    let (start, end) = (from_start(start), from_start(end));
+    // Backwards, the last element is the first one taken, and -1 stands for "before the first".
+    Ok(if step > 0 {
+        let span = start.clamp(0, size)..end.clamp(0, size);
+        span.step_by(usize::try_from(step).unwrap_or(usize::MAX))
+            .collect()
+    } else {
+        let span = end.clamp(-1, size - 1) + 1..=start.clamp(0, size - 1);
+        span.rev()
+            .step_by(usize::try_from(-step).unwrap_or(usize::MAX))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::positions;
+
+    #[test]
+    fn slices_follow_numpy() {
+        assert_eq!(positions(5, 1, i64::MAX, 1).unwrap(), [1, 2, 3, 4]);
+        assert_eq!(positions(5, -2, 100, 1).unwrap(), [3, 4]);
+        assert_eq!(positions(5, 0, -1, 2).unwrap(), [0, 2]);
+        assert_eq!(positions(5, -1, i64::MIN + 1, -1).unwrap(), [4, 3, 2, 1, 0]);
+        assert_eq!(positions(5, 3, 0, -2).unwrap(), [3, 1]);
+        assert_eq!(positions(5, 10, -10, -3).unwrap(), [4, 1]);
+        assert!(positions(5, 3, 3, 1).unwrap().is_empty());
+        assert!(positions(5, 1, 4, -1).unwrap().is_empty());
+        assert!(positions(0, 0, 4, 1).unwrap().is_empty());
+        assert_eq!(positions(5, 4, -1, i64::MAX).unwrap(), [] as [i64; 0]);
+        assert_eq!(positions(5, 2, 5, i64::MAX).unwrap(), [2]);
+        assert!(positions(5, 0, 5, 0).is_err());
+    }
 }
