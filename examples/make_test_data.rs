@@ -57,7 +57,7 @@ fn main() -> Outcome<()> {
     let x = digits.read("x")?;
     fs::write(
         target.join("digits-test.npz"),
-        npz::write(&[("input", &x, true)], true)?,
+        npz::write(&[("input", &x, cipherloom::DType::F32)], true)?,
     )?;
     let y: Vec<u8> = digits.read("y")?.data().iter().map(|y| *y as u8).collect();
     bytes(&target.join("digits-test-labels.npy"), &y, y.len())
@@ -91,7 +91,7 @@ fn images(path: &Path, pixels: &[u8], count: usize, value: fn(u8) -> f32) -> Out
         Tensor::new(vec![count, 1, 28, 28], values).ok_or("the images have another size")?;
     Ok(fs::write(
         path,
-        npz::write(&[("input", &tensor, true)], true)?,
+        npz::write(&[("input", &tensor, cipherloom::DType::F32)], true)?,
     )?)
 }
 

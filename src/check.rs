@@ -1,6 +1,6 @@
 //! The same samples in clear, simulated with noise, and encrypted.
 
-use crate::metrics::{Comparison, Decision, Excursion, RangeWatch};
+use crate::metrics::{Comparison, Decision, Excursion, RangeWatch, Results};
 use crate::report::{error_bits, expected_maximum};
 use crate::{Client, Error, Server, ServerPlan, Tensors};
 use cipherloom_ir::plan::{Plan, simulate};
@@ -41,7 +41,7 @@ pub struct SimulatedReport {
     pub agreement: Option<f64>,
     /// The largest absolute error.
     pub max_abs_error: Option<f64>,
-    /// -log2 of it over the largest absolute clear output.
+    /// -log2 of it over the largest absolute clear output; like all errors, of the encrypted outputs, before a tail.
     pub error_bits: Option<f64>,
 }
 
@@ -105,8 +105,8 @@ pub struct Check {
 
 /// The clear and the simulated results of one sample.
 struct Sample {
-    clear: Tensors,
-    simulated: Tensors,
+    clear: Results,
+    simulated: Results,
 }
 
 /// Checks samples against the clear network that the plan carries: all of them in clear and simulated, the first
@@ -119,7 +119,7 @@ pub fn check(
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Check, Error> {
     let encrypted = encrypted.min(samples.len());
-    let (rules, total) = (Decision::of(&plan.plan().clear), samples.len() + encrypted);
+    let (rules, total) = (Decision::of_plan(plan.plan()), samples.len() + encrypted);
     let label = |i: usize| labels.and_then(|l| l.get(i)).copied();
     let (results, excursions) =
         clear_and_simulated(plan.plan(), samples, &|done| progress(done, total))?;
@@ -139,14 +139,14 @@ pub fn check(
             let start = Instant::now();
             let outputs = server.run(&ciphertexts)?;
             let latency_s = start.elapsed().as_secs_f64();
-            let found = client.decrypt(&outputs)?;
+            let found = single(plan.plan(), client.decrypt_exact(&outputs)?)?;
             hidden.add(&rules, &result.clear, &found, label(i));
             let mut one = Comparison::default();
             one.add(&rules, &result.clear, &found, None);
             let class = |outputs: &Tensors| rules.first().and_then(|rule| rule.of_sample(outputs));
             shown.push(EncryptedSample {
-                clear: class(&result.clear),
-                encrypted: class(&found),
+                clear: class(&result.clear.finished),
+                encrypted: class(&found.finished),
                 label: label(i),
                 max_abs_error: one.max_abs_error,
                 latency_s,
@@ -213,14 +213,28 @@ fn clear_and_simulated(
             let output = |o: &cipherloom_ir::tensor::Output| {
                 Some((o.name.clone(), values.get(&o.node)?.clone()))
             };
+            let clear = plan.clear.outputs.iter().filter_map(output).collect();
             results.push(Sample {
-                clear: plan.clear.outputs.iter().filter_map(output).collect(),
-                simulated,
+                clear: Results::new(plan, clear).map_err(eval_error)?,
+                simulated: Results::new(plan, simulated).map_err(eval_error)?,
             });
         }
         progress(results.len());
     }
     Ok((results, watch.excursions().cloned().collect()))
+}
+
+/// The results of one sample that was decrypted, where axis 0 counted samples.
+fn single(plan: &Plan, outputs: Tensors) -> Result<Results, Error> {
+    let mut encrypted = Tensors::new();
+    for port in &plan.outputs {
+        let reshaped = outputs
+            .get(&port.name)
+            .and_then(|t| t.clone().reshaped(port.shape.clone()))
+            .ok_or_else(|| Error::Internal(format!("output \"{}\" is missing", port.name)))?;
+        encrypted.insert(port.name.clone(), reshaped);
+    }
+    Results::new(plan, encrypted).map_err(eval_error)
 }
 
 fn eval_error(error: EvalError) -> Error {

@@ -2,7 +2,7 @@
 
 use crate::files::{self, Output};
 use crate::{Error, Model, ServerPlan};
-use cipherloom_compiler::compile::{CompileError, LOWER, StepReport};
+use cipherloom_compiler::compile::{CompileError, LOWER, SPLIT_TAIL, StepReport};
 use cipherloom_compiler::pass::{self, PrintAfter};
 use cipherloom_ir::circuit::{self, Circuit};
 use cipherloom_ir::plan::{self, ClientPlan};
@@ -69,7 +69,8 @@ impl Stage {
 
 /// The names of the passes, in order: those over the tensor stage, and the change to the circuit stage.
 pub fn passes() -> Vec<&'static str> {
-    let mut names: Vec<_> = pass::standard().iter().map(|pass| pass.name()).collect();
+    let mut names = vec![SPLIT_TAIL];
+    names.extend(pass::standard().iter().map(|pass| pass.name()));
     names.extend(["find-ranges", LOWER]);
     names
 }
@@ -112,6 +113,13 @@ impl Compiler {
     #[must_use]
     pub fn margin(mut self, margin: f64) -> Self {
         self.inner = self.inner.margin(margin);
+        self
+    }
+
+    /// Whether a last softmax, sigmoid or index of the largest element is compiled in, instead of leaving it to the client.
+    #[must_use]
+    pub fn keep_tail(mut self, keep: bool) -> Self {
+        self.inner = self.inner.keep_tail(keep);
         self
     }
 

@@ -1,22 +1,32 @@
 //! How well results agree with the clear ones: decisions, errors, ranges.
 
 use crate::report::error_bits;
-use cipherloom_ir::tensor::{Function, Module, Op};
+use cipherloom_ir::plan::Plan;
+use cipherloom_ir::tensor::{EvalError, Function, Module, Op, eval};
 use cipherloom_ir::{NodeId, Range, Tensor, Tensors};
 use std::collections::BTreeMap;
 
-/// How an output becomes a decision.
+/// How an output becomes a decision. Where some outputs are numbers and others whole numbers (class labels), only the
+/// numbers decide: labels follow from them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
     /// The output's name.
     pub output: String,
     /// With one element: the threshold, 0.5 after a sigmoid, else 0.
     pub threshold: f64,
+    /// Whether the output's one element is itself the class.
+    pub label: bool,
 }
 
 impl Decision {
-    /// The rule for each output of a network, in order.
+    /// The rules for a plan: those of its tail, or else of its clear network.
+    pub fn of_plan(plan: &Plan) -> Vec<Self> {
+        Self::of(plan.tail.as_ref().unwrap_or(&plan.clear))
+    }
+
+    /// The rule for each output of a network that decides, in order.
     pub fn of(module: &Module) -> Vec<Self> {
+        let scores = module.outputs.iter().any(|o| o.dtype.is_float());
         let rule = |output: &cipherloom_ir::tensor::Output| {
             let mut node = output.node;
             while let Some(Op::Reshape) = module.graph.get(node).map(|n| &n.op) {
@@ -32,13 +42,18 @@ impl Decision {
             Self {
                 output: output.name.clone(),
                 threshold: if sigmoid { 0.5 } else { 0.0 },
+                label: !scores,
             }
         };
-        module.outputs.iter().map(rule).collect()
+        let decides = |o: &&cipherloom_ir::tensor::Output| o.dtype.is_float() || !scores;
+        module.outputs.iter().filter(decides).map(rule).collect()
     }
 
     /// The class: the first largest element, or with one element whether it exceeds the threshold.
     pub fn class(&self, values: &[f64]) -> usize {
+        if let ([value], true) = (values, self.label) {
+            return *value as usize;
+        }
         if let [value] = values {
             return usize::from(*value > self.threshold);
         }
@@ -56,6 +71,32 @@ impl Decision {
         outputs
             .get(&self.output)
             .map(|tensor| self.class(tensor.data()))
+    }
+}
+
+/// The results of one sample.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Results {
+    /// The plan's outputs, as they are encrypted.
+    pub encrypted: Tensors,
+    /// The model's outputs: what the tail makes of them.
+    pub finished: Tensors,
+}
+
+impl Results {
+    /// The results that belong to a plan's outputs.
+    ///
+    /// # Errors
+    /// A tail that cannot be computed of them.
+    pub fn new(plan: &Plan, encrypted: Tensors) -> Result<Self, EvalError> {
+        let finished = match &plan.tail {
+            Some(tail) => eval(tail, &encrypted)?,
+            None => encrypted.clone(),
+        };
+        Ok(Self {
+            encrypted,
+            finished,
+        })
     }
 }
 
@@ -77,21 +118,36 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Adds one sample. A missing or wrongly shaped result, or one that is no number, is an infinite error.
+    /// Adds one sample: its decisions, and the errors of the encrypted outputs, which a tail may hide or enlarge. A
+    /// missing or wrongly shaped result, or one that is no number, is an infinite error.
     pub fn add(
+        &mut self,
+        rules: &[Decision],
+        clear: &Results,
+        found: &Results,
+        label: Option<usize>,
+    ) {
+        self.samples += 1;
+        self.decide(rules, &clear.finished, &found.finished, label);
+        self.measure(&clear.encrypted, &found.encrypted);
+    }
+
+    fn decide(
         &mut self,
         rules: &[Decision],
         clear: &Tensors,
         found: &Tensors,
         label: Option<usize>,
     ) {
-        self.samples += 1;
         let agrees = rules
             .iter()
             .all(|rule| rule.of_sample(clear) == rule.of_sample(found));
         self.agreeing += usize::from(agrees);
         let decision = rules.first().and_then(|rule| rule.of_sample(found));
         self.correct += usize::from(label.is_some() && decision == label);
+    }
+
+    fn measure(&mut self, clear: &Tensors, found: &Tensors) {
         for (name, tensor) in clear {
             let other = found.get(name).map(Tensor::data).unwrap_or_default();
             for (i, expected) in tensor.data().iter().enumerate() {
@@ -204,11 +260,16 @@ mod tests {
         Decision {
             output: "y".into(),
             threshold: 0.5,
+            label: false,
         }
     }
 
-    fn result(values: &[f64]) -> Tensors {
-        Tensors::from([("y".to_owned(), Tensor::from_vec(values.to_vec()))])
+    fn result(values: &[f64]) -> Results {
+        let tensors = Tensors::from([("y".to_owned(), Tensor::from_vec(values.to_vec()))]);
+        Results {
+            encrypted: tensors.clone(),
+            finished: tensors,
+        }
     }
 
     #[test]
@@ -217,6 +278,12 @@ mod tests {
         assert_eq!(rule().class(&[0.4]), 0);
         assert_eq!(rule().class(&[0.6]), 1);
         assert_eq!(rule().of_sample(&Tensors::new()), None);
+        let label = Decision {
+            label: true,
+            ..rule()
+        };
+        assert_eq!(label.class(&[7.0]), 7);
+        assert_eq!(label.class(&[1.0, 3.0]), 1);
     }
 
     #[test]

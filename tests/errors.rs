@@ -276,8 +276,14 @@ fn inputs_that_do_not_fit() {
     fs::write(&path, "text").unwrap();
     assert!(refused(dir.path(), words).contains("neither a .npy nor a .npz file"));
     let array = cipherloom::Tensor::filled(vec![1, 64], 0.5).unwrap();
-    let two =
-        cipherloom::data::npz::write(&[("a", &array, true), ("b", &array, true)], false).unwrap();
+    let two = cipherloom::data::npz::write(
+        &[
+            ("a", &array, cipherloom::DType::F32),
+            ("b", &array, cipherloom::DType::F32),
+        ],
+        false,
+    )
+    .unwrap();
     fs::write(&path, two).unwrap();
     let error = refused(dir.path(), words);
     assert!(
@@ -375,7 +381,6 @@ fn options_that_make_no_sense() {
         ("--batch 4", "`--batch 4` is not available yet"),
         ("--batch max", "`--batch max` is not available yet"),
         ("--batch none", "a number from 1, or `max`"),
-        ("--keep-tail", "`--keep-tail` is not available yet"),
         ("--security 100", "the targets are 128, 192 and 256"),
         ("--margin 0.5", "margin"),
         ("--precision 39", "bits"),

@@ -22,7 +22,7 @@ fn write_inputs(dir: &Path, network: &Network) -> Vec<usize> {
     let few = cipherloom::Tensor::new(shape, all.data()[..SAMPLES * size].to_vec()).unwrap();
     fs::write(
         dir.join("in.npz"),
-        cipherloom::data::npz::write(&[("input", &few, true)], true).unwrap(),
+        cipherloom::data::npz::write(&[("input", &few, cipherloom::DType::F32)], true).unwrap(),
     )
     .unwrap();
     cipherloom::data::read_labels(&fs::read(image(network.labels)).unwrap(), count).unwrap()

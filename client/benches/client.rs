@@ -49,6 +49,7 @@ fn plan() -> ClientPlan {
             rotations: (1..=60).map(rotation).collect(),
             conjugation: None,
         },
+        tail: None,
         params,
     }
 }

@@ -193,13 +193,23 @@ impl Client {
             })
     }
 
-    /// Decrypts the outputs of a run; axis 0 counts samples as in [`Client::encrypt`].
+    /// Decrypts the outputs of a run and computes the model's from them ([`crate::finish`]); axis 0 counts samples as
+    /// in [`Client::encrypt`].
     ///
     /// The values carry the noise of their ciphertexts, which depends on the secret key: see [`crate::share`] before handing them on.
     ///
     /// # Errors
-    /// [`ClientError::Container`] for ciphertexts of another plan or key, [`ClientError::Outputs`] for such that are not the plan's outputs.
+    /// As for [`Client::decrypt_exact`], and [`ClientError::Tail`].
     pub fn decrypt(&self, outputs: &CiphertextSet) -> Result<Tensors, ClientError> {
+        crate::finish(self.plan(), &self.decrypt_exact(outputs)?)
+    }
+
+    /// Decrypts the outputs of a run as they were encrypted, without the plan's tail: what is to be rounded for
+    /// sharing is rounded here, before [`crate::finish`].
+    ///
+    /// # Errors
+    /// [`ClientError::Container`] for ciphertexts of another plan or key, [`ClientError::Outputs`] for such that are not the plan's outputs.
+    pub fn decrypt_exact(&self, outputs: &CiphertextSet) -> Result<Tensors, ClientError> {
         self.decrypt_ports(&self.encryptor.plan.outputs, outputs)
     }
 
@@ -286,7 +296,7 @@ impl Client {
             let unpacked = port.layout.unpack(&slots);
             values.push(unpacked.ok_or_else(|| misfit("the layout does not fit".into()))?);
         }
-        stack(port, samples, values)
+        stack(&port.name, &port.shape, port.batched, samples, values)
     }
 
     /// `c0 + c1 s`, wiped when dropped: together with the ciphertext it gives the secret key away.

@@ -3,6 +3,7 @@
 use cipherloom_ckks::CkksError;
 use cipherloom_ir::container::ContainerError;
 use cipherloom_ir::params::ParameterError;
+use cipherloom_ir::tensor::EvalError;
 use cipherloom_ir::value::Range;
 use thiserror::Error;
 
@@ -97,6 +98,9 @@ pub enum ClientError {
     /// Ciphertexts that are not the plan's outputs.
     #[error("the ciphertexts do not fit the plan's outputs: {0}")]
     Outputs(String),
+    /// The plan's tail cannot be computed of the decrypted outputs.
+    #[error("the decrypted outputs cannot be finished: {0}")]
+    Tail(#[from] EvalError),
     /// More bits are asked for than may be shared.
     #[error(
         "--share {bits}: output \"{name}\" may be shared with at most {limit} bits, so that rounding hides the noise"

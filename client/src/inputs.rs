@@ -168,28 +168,29 @@ fn slots_of_runs<'a>(
     })
 }
 
-/// Stacks the values of an output's runs; the padding of the last run is cut off.
+/// Stacks the values of an output's runs, given its name, the shape of a run and whether axis 0 counts samples; the padding of the last run is cut off.
 ///
 /// Axis 0 counts samples where the port is batched or there are several samples; a single sample of a port that is
 /// not batched keeps the model's own shape.
 pub(crate) fn stack(
-    port: &PlanPort,
+    name: &str,
+    shape: &[usize],
+    batched: bool,
     samples: usize,
     runs: Vec<Vec<f64>>,
 ) -> Result<Tensor, ClientError> {
     let misfit = || {
         ClientError::Plan(format!(
-            "the layout of output \"{}\" does not fit its shape",
-            port.name
+            "the layout of output \"{name}\" does not fit its shape"
         ))
     };
-    let inner = if port.batched {
-        port.shape.get(1..).unwrap_or_default()
+    let inner = if batched {
+        shape.get(1..).unwrap_or_default()
     } else {
-        &port.shape
+        shape
     };
     let mut shape = inner.to_vec();
-    if port.batched || samples != 1 {
+    if batched || samples != 1 {
         shape.insert(0, samples);
     }
     let mut data = runs.concat();
@@ -336,24 +337,21 @@ mod tests {
     fn outputs_are_stacked() {
         let runs = || vec![vec![1.0, 2.0], vec![3.0, 4.0]];
         assert_eq!(
-            stack(&port(&[1, 2], true), 2, runs()).unwrap().shape(),
+            stack("y", &[1, 2], true, 2, runs()).unwrap().shape(),
             [2, 2]
         );
+        assert_eq!(stack("y", &[2], false, 2, runs()).unwrap().shape(), [2, 2]);
         assert_eq!(
-            stack(&port(&[2], false), 2, runs()).unwrap().shape(),
-            [2, 2]
-        );
-        assert_eq!(
-            stack(&port(&[2], false), 1, vec![vec![1.0, 2.0]])
+            stack("y", &[2], false, 1, vec![vec![1.0, 2.0]])
                 .unwrap()
                 .shape(),
             [2]
         );
-        let packed = stack(&port(&[2, 1], true), 3, runs()).unwrap();
+        let packed = stack("y", &[2, 1], true, 3, runs()).unwrap();
         assert_eq!(
             (packed.shape(), packed.data()),
             (&[3, 1][..], &[1.0, 2.0, 3.0][..])
         );
-        assert!(stack(&port(&[1, 2], true), 3, runs()).is_err());
+        assert!(stack("y", &[1, 2], true, 3, runs()).is_err());
     }
 }

@@ -11,6 +11,7 @@ mod client;
 mod error;
 #[cfg(not(target_family = "wasm"))]
 mod file;
+mod finish;
 mod inputs;
 mod keygen;
 mod public;
@@ -26,6 +27,7 @@ mod tests;
 pub use cipherloom_ckks::set::{CiphertextSet, PortCiphertexts};
 pub use client::Client;
 pub use error::ClientError;
+pub use finish::finish;
 pub use public::{PublicClient, PublicKey};
 pub use secret::SecretKey;
 pub use share::round_for_sharing;

@@ -8,6 +8,9 @@
 //! fall on the other side of a border because of the noise, and tell about it. So this is a mitigation for few
 //! results, not a proof: large tensors leak. Handing on only the class, or nothing, is better.
 //!
+//! Where a plan has a tail (a softmax, the class), what is decrypted is rounded first and the tail computed of the rounded
+//! values: what is shared is then a function of rounded values alone.
+//!
 //! The plan's noise is predicted for inputs that were encrypted under the secret key. An output does not tell whether
 //! its inputs came from the public key, whose noise is larger, so the worst is assumed of all.
 
@@ -21,7 +24,7 @@ pub const STEP_PER_DEVIATION_BITS: u32 = 5;
 /// The most bits that may be asked for: those of an `f64`'s fraction.
 pub const MAX_BITS: u32 = 52;
 
-/// Rounds decrypted outputs to `bits` bits of the output's expected range, ties to even.
+/// Rounds decrypted outputs, before the plan's tail is computed of them, to `bits` bits of the output's expected range, ties to even.
 ///
 /// The step of an output is 2^-bits times the power of two at or above the largest absolute value that the plan expects of it.
 ///

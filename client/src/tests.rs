@@ -47,6 +47,7 @@ pub(crate) fn plan_of(params: CkksLiteral, shape: &[usize]) -> ClientPlan {
         outputs: vec![port(&params, "y", shape, 0)],
         params,
         keys: KeyRequest::default(),
+        tail: None,
     }
 }
 

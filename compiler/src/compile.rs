@@ -3,6 +3,7 @@
 use crate::data::Evidence;
 use crate::emit::{EmitError, emit};
 use crate::lower::{InputKnowledge, LowerError, Options, lower};
+use crate::pass::split_tail::{Split, split};
 use crate::pass::{Driver, PassError, PrintAfter, measure, run_standard};
 use cipherloom_ir::Tensors;
 use cipherloom_ir::circuit::{self, Circuit};
@@ -15,6 +16,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+/// The step that leaves a last softmax and the like to the client, for `stop_after` and reports.
+pub const SPLIT_TAIL: &str = "split-tail";
 /// The step that lowers to the circuit stage, for `stop_after` and reports.
 pub const LOWER: &str = "lower";
 /// The step that emits the plan, for reports.
@@ -89,7 +92,7 @@ impl CompileError {
 /// What one step of the compilation did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StepReport {
-    /// The pass, [`LOWER`] or [`EMIT`].
+    /// The pass, [`SPLIT_TAIL`], [`LOWER`] or [`EMIT`].
     pub name: String,
     /// The patches that a pass applied.
     pub patches: usize,
@@ -122,6 +125,7 @@ pub struct Compiler {
     options: Options,
     samples: Vec<Tensors>,
     ranges: Vec<(String, f64, f64)>,
+    keep_tail: bool,
     print_after: PrintAfter,
     stop_after: Option<String>,
 }
@@ -139,6 +143,7 @@ impl Compiler {
             options: Options::default(),
             samples: Vec::new(),
             ranges: Vec::new(),
+            keep_tail: false,
             print_after: PrintAfter::None,
             stop_after: None,
         }
@@ -176,6 +181,14 @@ impl Compiler {
     #[must_use]
     pub fn input_range(mut self, name: &str, lo: f64, hi: f64) -> Self {
         self.ranges.push((name.to_owned(), lo, hi));
+        self
+    }
+
+    /// Whether a last softmax, function or index of the largest element is compiled in; without it the client computes
+    /// them in clear ([`crate::pass::split_tail`]).
+    #[must_use]
+    pub fn keep_tail(mut self, keep: bool) -> Self {
+        self.keep_tail = keep;
         self
     }
 
@@ -218,8 +231,10 @@ impl Compiler {
         } else {
             Evidence::Samples(&self.samples)
         };
-        let mut tensor = module.clone();
         let mut reports = Vec::new();
+        let split = self.split_tail(module, print, &mut reports)?;
+        let module = split.as_ref().map_or(module, |s| &s.body);
+        let mut tensor = module.clone();
         let mut driver = Driver {
             print_after: self.print_after.clone(),
             stop_after: self.stop_after.clone(),
@@ -252,22 +267,12 @@ impl Compiler {
             patches: 0,
             time: start.elapsed(),
         });
-        let wanted = match &self.print_after {
-            PrintAfter::None => false,
-            PrintAfter::All => true,
-            PrintAfter::Only(names) => names.contains(LOWER),
-        };
-        let stop = self.stop_after.as_deref() == Some(LOWER);
-        if wanted || stop {
-            print(LOWER, &circuit::print(&circuit));
-        }
-        if stop {
-            return Err(CompileError::Stopped(LOWER.into()));
-        }
+        self.after(LOWER, true, print, &|| circuit::print(&circuit))?;
 
         let start = Instant::now();
         let clear = self.clear(module, evidence)?;
-        let plan = emit(&circuit, &clear, self.options.margin)?;
+        let mut plan = emit(&circuit, &clear, self.options.margin)?;
+        plan.tail = split.map(|s| s.tail);
         faults("plan", plan::verify(&plan))?;
         reports.push(StepReport {
             name: EMIT.into(),
@@ -283,6 +288,51 @@ impl Compiler {
             from_intervals,
             reports,
         })
+    }
+
+    /// Cuts off what the client does, unless it is to be kept.
+    fn split_tail(
+        &self,
+        module: &Module,
+        print: &mut dyn FnMut(&str, &dyn fmt::Display),
+        reports: &mut Vec<StepReport>,
+    ) -> Result<Option<Split>, CompileError> {
+        let start = Instant::now();
+        let found = if self.keep_tail { None } else { split(module) };
+        reports.push(StepReport {
+            name: SPLIT_TAIL.into(),
+            patches: usize::from(found.is_some()),
+            time: start.elapsed(),
+        });
+        let text = || match &found {
+            Some(Split { body, tail }) => format!("{body}\n{tail}"),
+            None => module.to_string(),
+        };
+        self.after(SPLIT_TAIL, found.is_some(), print, &text)?;
+        Ok(found)
+    }
+
+    /// Prints what a step left if that is asked for, and stops after it if that is; `changed` where it did anything.
+    fn after(
+        &self,
+        step: &'static str,
+        changed: bool,
+        print: &mut dyn FnMut(&str, &dyn fmt::Display),
+        text: &dyn Fn() -> String,
+    ) -> Result<(), CompileError> {
+        let wanted = match &self.print_after {
+            PrintAfter::None => false,
+            PrintAfter::All => changed,
+            PrintAfter::Only(names) => names.contains(step),
+        };
+        let stop = self.stop_after.as_deref() == Some(step);
+        if wanted || stop {
+            print(step, &text());
+        }
+        if stop {
+            return Err(CompileError::Stopped(step.into()));
+        }
+        Ok(())
     }
 
     /// The imported network with the range of each value.

@@ -51,6 +51,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
             estimates: Estimates::default(),
             margin,
             clear: clear.clone(),
+            tail: None,
         },
         registers: BTreeMap::new(),
         fused: BTreeSet::new(),

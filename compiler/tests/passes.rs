@@ -5,7 +5,9 @@
 
 mod common;
 
+use cipherloom_compiler::compile::SPLIT_TAIL;
 use cipherloom_compiler::data::Evidence;
+use cipherloom_compiler::pass::split_tail::{Split, split};
 use cipherloom_compiler::pass::{Driver, FindRanges, PrintAfter, TensorPass, standard};
 use cipherloom_ir::tensor::{Module, eval, parse};
 use cipherloom_ir::{Range, Tensor, Tensors};
@@ -43,6 +45,18 @@ fn run(module: &mut Module, command: &str) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
+/// Runs a pass, or the split, which yields a second module.
+fn run_any(module: &mut Module, command: &str) -> Result<Option<Module>, String> {
+    if command != SPLIT_TAIL {
+        return run(module, command).map(|()| None);
+    }
+    let Some(Split { body, tail }) = split(module) else {
+        return Err("there is no tail".into());
+    };
+    *module = body;
+    Ok(Some(tail))
+}
+
 #[test]
 fn passes_leave_what_the_snapshots_say() {
     for path in common::files(
@@ -56,9 +70,9 @@ fn passes_leave_what_the_snapshots_say() {
         let before = parse(rest, &[]).unwrap_or_else(|e| panic!("{name}: {e}"));
         assert_eq!(cipherloom_ir::tensor::verify(&before), [], "{name}");
         let mut after = before.clone();
-        let result = match run(&mut after, command) {
+        let result = match run_any(&mut after, command) {
             Err(error) => format!("error: {error}"),
-            Ok(()) => {
+            Ok(tail) => {
                 for scale in [1.0, -0.7, 0.1] {
                     let input = &before.inputs[0];
                     let shape = before.graph.get(input.node).unwrap().shape.clone();
@@ -72,6 +86,10 @@ fn passes_leave_what_the_snapshots_say() {
                         eval(&before, &inputs).unwrap(),
                         eval(&after, &inputs).unwrap(),
                     );
+                    let b = match &tail {
+                        Some(tail) => eval(tail, &b).unwrap(),
+                        None => b,
+                    };
                     for (output, a) in &a {
                         for (x, y) in a.data().iter().zip(b[output].data()) {
                             assert!(
@@ -81,7 +99,14 @@ fn passes_leave_what_the_snapshots_say() {
                         }
                     }
                 }
-                after.to_string()
+                match &tail {
+                    Some(tail) => {
+                        assert_eq!(cipherloom_ir::tensor::verify(tail), [], "{name}");
+                        assert_eq!(cipherloom_ir::tensor::verify(&after), [], "{name}");
+                        format!("{after}\n{tail}")
+                    }
+                    None => after.to_string(),
+                }
             }
         };
         insta::with_settings!({ description => command, omit_expression => true }, {

@@ -4,7 +4,7 @@
 
 use cipherloom::data::{npy, npz};
 use cipherloom_fuzz::seeds;
-use cipherloom_ir::{Tensor, circuit, plan, tensor};
+use cipherloom_ir::{DType, Tensor, circuit, plan, tensor};
 use libfuzzer_sys::fuzz_target;
 use std::fs;
 use std::path::Path;
@@ -49,13 +49,13 @@ fn write_all() {
     };
     let (images, pairs) = (array(&[4, 2, 2]), array(&[2, 2]));
     let mut single = Vec::new();
-    npy::write(&images, true, &mut single).expect("a vector can be written to");
+    npy::write(&images, DType::F32, &mut single).expect("a vector can be written to");
     save("numpy", "single.npy", &single);
     let mut labels = Vec::new();
     npy::write_bytes(&[1, 2, 3, 4], &mut labels).expect("a vector can be written to");
     save("numpy", "labels.npy", &labels);
     for deflate in [false, true] {
-        let bytes = npz::write(&[("a", &pairs, false), ("b", &pairs, true)], deflate);
+        let bytes = npz::write(&[("a", &pairs, DType::F64), ("b", &pairs, DType::F32)], deflate);
         let name = if deflate {
             "deflated.npz"
         } else {

@@ -21,8 +21,13 @@ pub const NETWORK: &str = r#"module "tiny" · from "tiny.onnx, opset 17" · stag
   [1,2,2,2]        -                      | %2 = mul %1, %1                                  ; node 1 Mul "/act"
   [1,8]            -                      | %3 = reshape %2                                  ; node 2 Flatten "/flat"
   [1,2]            -                      | %4 = gemm %3, @fc                                ; node 3 Gemm "/fc"
+  [1,2]            -                      | %5 = softmax %4 axis 1                           ; node 4 Softmax "/out"
+  [1,1]            -                      | %6 = arg_max %5 axis 1                           ; node 5 ArgMax "/class"
+  [1,1]            -                      | %7 = lookup %6, @labels                          ; node 6 ArrayFeatureExtractor "/label"
 input "image" = %0 · f32 · batched
-output "logits" = %4 · batched
+output "probabilities" = %5 · batched
+output "label" = %7 · i64 · batched
+const @labels [2] = [-1.0, 7.0]
 const @w [2,1,2,2] = [0.5, -0.1, 0.0, 1e-7, 1.0, 0.5, -0.25, 0.125]
 const @b [2] = [0.25, -0.75]
 const @fc [2,8] = [1.0, 1.0, 0.0, 1.0, 1.0, 0.5, 1.0, 1.0, 1.0, -1.0, 1.0, 1.0, 0.0, 0.0, 0.25, 1.0]
@@ -84,6 +89,7 @@ pub static CLIENT: LazyLock<Client> = LazyLock::new(|| {
             conjugation: None,
         },
         params,
+        tail: None,
     };
     Client::insecure_for_tests(plan).expect("the toy plan is well-formed")
 });

@@ -59,14 +59,7 @@ impl ServerPlan {
 
     /// What a client needs of it.
     pub fn client_plan(&self) -> ClientPlan {
-        ClientPlan {
-            plan_id: self.id,
-            name: self.plan.name.clone(),
-            params: self.plan.params.clone(),
-            inputs: self.plan.inputs.clone(),
-            outputs: self.plan.outputs.clone(),
-            keys: self.plan.keys.clone(),
-        }
+        self.plan.client_plan(self.id)
     }
 }
 

@@ -3,7 +3,7 @@
 use super::ui::Ui;
 use cipherloom::data::PortSpec;
 use cipherloom::files::{self, Output};
-use cipherloom::{CiphertextSet, Error, round_for_sharing};
+use cipherloom::{CiphertextSet, Error, finish, round_for_sharing};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Where to write the outputs
     #[arg(short, value_name = "OUT.npz")]
     output: PathBuf,
-    /// Round to so many bits of the output's range, in steps well above the noise, so that a few results may be handed
+    /// Round the decrypted values to so many bits of their range before anything is computed of them, in steps well above the noise, so that a few results may be handed
     /// on; a mitigation, not a proof: see SECURITY.md
     #[arg(long, value_name = "BITS")]
     share: Option<u32>,
@@ -37,7 +37,7 @@ struct Outcome {
 
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let plan = super::read_client_plan(&args.plan)?;
-    let ports: Vec<PortSpec> = plan.outputs.iter().map(PortSpec::from).collect();
+    let ports: Vec<PortSpec> = plan.results().iter().map(PortSpec::from).collect();
     let client = super::read_client(plan, &args.secret_key)?;
     let about_input = |e: Error| e.at(&args.input);
     let set = CiphertextSet::from_bytes(
@@ -46,13 +46,17 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
         &files::read(&args.input)?,
     )
     .map_err(|e| about_input(e.into()))?;
-    let mut outputs = client.decrypt(&set).map_err(|e| about_input(e.into()))?;
+    let mut outputs = client
+        .decrypt_exact(&set)
+        .map_err(|e| about_input(e.into()))?;
     match args.share {
         Some(bits) => round_for_sharing(client.plan(), &mut outputs, bits)?,
         None => ui.detail(
             "exact decrypted values can tell about the secret key: use --share to hand them on",
         ),
     }
+    // What is shared is a function of the rounded values.
+    let outputs = finish(client.plan(), &outputs)?;
     files::write(&[Output::public(
         &args.output,
         &super::output_bytes(&outputs, &ports, &args.output)?,

@@ -44,7 +44,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let plan = compiled(&args.model, &args.options)?;
     let inputs: Vec<PortSpec> = plan.plan().inputs.iter().map(PortSpec::from).collect();
-    let outputs: Vec<PortSpec> = plan.plan().outputs.iter().map(PortSpec::from).collect();
+    let outputs: Vec<PortSpec> = plan.plan().results().iter().map(PortSpec::from).collect();
     let given = super::read_inputs(&args.input, &inputs)?;
     let (_, excursions) =
         cipherloom::check::clear_results(plan.plan(), &super::split(&given, &inputs)?)?;

@@ -106,6 +106,7 @@ impl CompileOptions {
         if let Some(margin) = self.margin {
             compiler = compiler.margin(margin);
         }
+        compiler = compiler.keep_tail(self.keep_tail);
         if let Some(bytes) = self.max_memory {
             compiler = compiler.max_memory(bytes);
         }
@@ -123,9 +124,6 @@ impl CompileOptions {
         let missing = |what: &str| Err(Error::Unavailable(what.into()));
         if self.backend == Some(Backend::Tfhe) {
             return missing("`--backend tfhe`");
-        }
-        if self.keep_tail {
-            return missing("`--keep-tail`");
         }
         match self.batch.as_deref() {
             None | Some("1") => Ok(()),

@@ -4,7 +4,7 @@
 //! and general readers of Python literals recurse as deep as the text says.
 
 use super::DataError;
-use cipherloom_ir::Tensor;
+use cipherloom_ir::{DType, Tensor};
 use std::io::{Read, Write};
 
 const MAGIC: &[u8; 6] = b"\x93NUMPY";
@@ -266,15 +266,32 @@ fn from_fortran(shape: &[usize], values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// Writes an array, row-major, little endian; as float32 if `single`, else as float64.
-pub fn write(tensor: &Tensor, single: bool, to: &mut impl Write) -> std::io::Result<()> {
-    write_header(if single { "<f4" } else { "<f8" }, tensor.shape(), to)?;
+/// Writes an array, row-major, little endian, in an element type; whole-number types take the nearest whole number that
+/// they have.
+pub fn write(tensor: &Tensor, dtype: DType, to: &mut impl Write) -> std::io::Result<()> {
+    let kind = match dtype {
+        DType::F32 => "<f4",
+        DType::F64 => "<f8",
+        DType::U8 => "|u1",
+        DType::I8 => "|i1",
+        DType::I16 => "<i2",
+        DType::I32 => "<i4",
+        DType::I64 => "<i8",
+        DType::Bool => "|b1",
+    };
+    write_header(kind, tensor.shape(), to)?;
     for value in tensor.data() {
-        if single {
-            to.write_all(&(*value as f32).to_le_bytes())?;
-        } else {
-            to.write_all(&value.to_le_bytes())?;
-        }
+        let whole = value.round_ties_even();
+        match dtype {
+            DType::F32 => to.write_all(&(*value as f32).to_le_bytes()),
+            DType::F64 => to.write_all(&value.to_le_bytes()),
+            DType::U8 => to.write_all(&[whole as u8]),
+            DType::I8 => to.write_all(&(whole as i8).to_le_bytes()),
+            DType::I16 => to.write_all(&(whole as i16).to_le_bytes()),
+            DType::I32 => to.write_all(&(whole as i32).to_le_bytes()),
+            DType::I64 => to.write_all(&(whole as i64).to_le_bytes()),
+            DType::Bool => to.write_all(&[u8::from(whole != 0.0)]),
+        }?;
     }
     Ok(())
 }
@@ -400,9 +417,34 @@ mod tests {
             let values = (0..count).map(|i| f64::from(seed) / (i as f64 + 0.5) - 7.0).collect();
             let tensor = Tensor::new(shape, values).unwrap();
             let mut bytes = vec![];
-            write(&tensor, false, &mut bytes).unwrap();
+            write(&tensor, DType::F64, &mut bytes).unwrap();
             prop_assert_eq!((bytes.len() - 8 * count) % 64, 0);
             prop_assert_eq!(read(&bytes).unwrap(), tensor);
+        }
+
+        #[test]
+        fn whole_numbers_read_back(values in proptest::collection::vec(-128_i8..=127, 0..20)) {
+            let data: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+            let tensor = Tensor::from_vec(data.clone());
+            for (dtype, kind, size) in [
+                (DType::I8, "|i1", 1), (DType::I16, "<i2", 2), (DType::I32, "<i4", 4), (DType::I64, "<i8", 8),
+            ] {
+                let mut bytes = vec![];
+                write(&tensor, dtype, &mut bytes).unwrap();
+                prop_assert_eq!((bytes.len() - size * data.len()) % 64, 0);
+                prop_assert!(String::from_utf8_lossy(&bytes[..64]).contains(kind));
+                prop_assert_eq!(read(&bytes).unwrap().data(), &data[..]);
+            }
+            // Bytes saturate, and a truth value is 0 or 1.
+            let mut bytes = vec![];
+            write(&tensor, DType::U8, &mut bytes).unwrap();
+            let positive: Vec<f64> = data.iter().map(|v| v.max(0.0)).collect();
+            prop_assert_eq!(read(&bytes).unwrap().data(), &positive[..]);
+            let mut bytes = vec![];
+            write(&tensor, DType::Bool, &mut bytes).unwrap();
+            let truths: Vec<u8> = values.iter().map(|v| u8::from(*v != 0)).collect();
+            prop_assert!(bytes.ends_with(&truths));
+            prop_assert_eq!((bytes.len() - truths.len()) % 64, 0);
         }
 
         #[test]

@@ -2,7 +2,7 @@
 
 use super::DataError;
 use super::npy::{self, Header};
-use cipherloom_ir::Tensor;
+use cipherloom_ir::{DType, Tensor};
 use std::io::{Cursor, Read, Write};
 use zip::ZipArchive;
 use zip::write::FileOptions;
@@ -122,14 +122,14 @@ impl<'a> Arrays<'a> {
 }
 
 /// The bytes of a `.npz` file; each array is float32 if its flag is set, else float64. The archive carries no time stamps.
-pub fn write(arrays: &[(&str, &Tensor, bool)], deflate: bool) -> std::io::Result<Vec<u8>> {
+pub fn write(arrays: &[(&str, &Tensor, DType)], deflate: bool) -> std::io::Result<Vec<u8>> {
     let method = if deflate {
         zip::CompressionMethod::Deflated
     } else {
         zip::CompressionMethod::Stored
     };
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    for (name, tensor, single) in arrays {
+    for (name, tensor, dtype) in arrays {
         let large = tensor.len() as u64 * 8 >= u64::from(u32::MAX);
         let options = FileOptions::default()
             .compression_method(method)
@@ -137,7 +137,7 @@ pub fn write(arrays: &[(&str, &Tensor, bool)], deflate: bool) -> std::io::Result
             .large_file(large);
         archive.start_file(format!("{name}.npy"), options)?;
         let mut buffered = std::io::BufWriter::new(&mut archive);
-        npy::write(tensor, *single, &mut buffered)?;
+        npy::write(tensor, *dtype, &mut buffered)?;
         buffered.flush()?;
     }
     Ok(archive.finish()?.into_inner())
@@ -151,7 +151,7 @@ mod tests {
     fn example(deflate: bool) -> Vec<u8> {
         let a = Tensor::new(vec![2, 2], vec![1.0, 2.0, 3.0, 4.5]).unwrap();
         let b = Tensor::new(vec![3], vec![-1.0, 0.1, 1e-3]).unwrap();
-        write(&[("a", &a, true), ("b", &b, false)], deflate).unwrap()
+        write(&[("a", &a, DType::F32), ("b", &b, DType::F64)], deflate).unwrap()
     }
 
     #[test]

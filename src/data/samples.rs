@@ -2,7 +2,7 @@
 
 use super::npz::Arrays;
 use super::{DataError, npy, npz};
-use cipherloom_ir::plan::PlanPort;
+use cipherloom_ir::plan::{PlanPort, ResultPort};
 use cipherloom_ir::{DType, Range, Tensor, Tensors, tensor};
 
 /// What a network expects of an input, or yields as an output.
@@ -28,6 +28,18 @@ impl From<&PlanPort> for PortSpec {
             dtype: port.dtype,
             batched: port.batched,
             range: Some(port.range),
+        }
+    }
+}
+
+impl From<&ResultPort> for PortSpec {
+    fn from(port: &ResultPort) -> Self {
+        Self {
+            name: port.name.clone(),
+            shape: port.shape.clone(),
+            dtype: port.dtype,
+            batched: port.batched,
+            range: None,
         }
     }
 }
@@ -222,17 +234,17 @@ pub fn write_outputs(
     ports: &[PortSpec],
     single_array: bool,
 ) -> Option<std::io::Result<Vec<u8>>> {
-    let array = |port: &'_ PortSpec| Some((outputs.get(&port.name)?, port.dtype == DType::F32));
+    let array = |port: &'_ PortSpec| Some((outputs.get(&port.name)?, port.dtype));
     if single_array {
         let [only] = ports else { return None };
-        let (tensor, single) = array(only)?;
+        let (tensor, dtype) = array(only)?;
         let mut bytes = Vec::new();
-        return Some(npy::write(tensor, single, &mut bytes).map(|()| bytes));
+        return Some(npy::write(tensor, dtype, &mut bytes).map(|()| bytes));
     }
     let mut arrays = Vec::with_capacity(ports.len());
     for port in ports {
-        let (tensor, single) = array(port)?;
-        arrays.push((port.name.as_str(), tensor, single));
+        let (tensor, dtype) = array(port)?;
+        arrays.push((port.name.as_str(), tensor, dtype));
     }
     Some(npz::write(&arrays, false))
 }
@@ -269,7 +281,7 @@ mod tests {
         npz::write(
             &arrays
                 .iter()
-                .map(|(n, t)| (*n, *t, false))
+                .map(|(n, t)| (*n, *t, DType::F64))
                 .collect::<Vec<_>>(),
             true,
         )

@@ -32,8 +32,12 @@ pub struct Report {
     pub margin: f64,
     /// The inputs.
     pub inputs: Vec<PortReport>,
-    /// The outputs.
+    /// The encrypted outputs.
     pub outputs: Vec<PortReport>,
+    /// What the client computes of them in clear, operation by operation, in order; empty where there is nothing.
+    pub tail: Vec<TailReport>,
+    /// The outputs that the client is left with.
+    pub results: Vec<ResultReport>,
     /// The steps, grouped by the layer that they come from, in order.
     pub layers: Vec<LayerReport>,
 }
@@ -118,6 +122,28 @@ pub struct PortReport {
     pub noise_bits: Option<f64>,
     /// Bits of the expected largest error below the range's largest value.
     pub precision_bits: Option<f64>,
+}
+
+/// An operation that the client computes in clear.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TailReport {
+    /// The operation.
+    pub op: &'static str,
+    /// The layer, as the model names it.
+    pub layer: String,
+    /// The shape of its result.
+    pub shape: Vec<usize>,
+}
+
+/// An output as users get it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResultReport {
+    /// The name.
+    pub name: String,
+    /// The shape of one sample.
+    pub shape: Vec<usize>,
+    /// The element type.
+    pub dtype: &'static str,
 }
 
 /// Steps of one layer.
@@ -217,9 +243,37 @@ impl Report {
                 .map(|p| port(p, NoiseModel::new(params).fresh_secret(p.scale.log2())))
                 .collect(),
             outputs: plan.outputs.iter().map(|p| port(p, p.noise)).collect(),
+            tail: tail(plan),
+            results: plan
+                .results()
+                .into_iter()
+                .map(|r| ResultReport {
+                    name: r.name,
+                    shape: r.shape,
+                    dtype: r.dtype.name(),
+                })
+                .collect(),
             layers: layers(plan),
         }
     }
+}
+
+/// The operations of the plan's tail.
+fn tail(plan: &Plan) -> Vec<TailReport> {
+    let Some(tail) = &plan.tail else {
+        return vec![];
+    };
+    let operation = |id| {
+        let node = tail.graph.get(id)?;
+        let given = matches!(node.op, cipherloom_ir::tensor::Op::Input { .. });
+        (!given).then(|| TailReport {
+            op: node.op.name(),
+            layer: node.origin.to_string(),
+            shape: node.shape.clone(),
+        })
+    };
+    let order = tail.graph.topological().unwrap_or_default();
+    order.into_iter().filter_map(operation).collect()
 }
 
 /// Bytes of a port's ciphertexts with so many ring elements each; a seeded one stores one element.

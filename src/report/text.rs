@@ -58,6 +58,22 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     for port in &report.outputs {
         line(out, "output", "expects", port)?;
     }
+    for step in &report.tail {
+        writeln!(
+            out,
+            "client      computes {} {:?} in clear after decryption: {}",
+            step.op, step.shape, step.layer
+        )?;
+    }
+    if !report.tail.is_empty() {
+        for result in &report.results {
+            writeln!(
+                out,
+                "result      {:?} {:?} of {}",
+                result.name, result.shape, result.dtype
+            )?;
+        }
+    }
     writeln!(
         out,
         "\n lvl  scale   noise  rot | range                 | operation"

@@ -138,6 +138,6 @@ pub fn write_npy(path: &Path, shape: &[usize], value: impl Fn(usize) -> f64) {
     let count = shape.iter().product();
     let tensor = cipherloom::Tensor::new(shape.to_vec(), (0..count).map(value).collect()).unwrap();
     let mut bytes = Vec::new();
-    cipherloom::data::npy::write(&tensor, true, &mut bytes).unwrap();
+    cipherloom::data::npy::write(&tensor, cipherloom::DType::F32, &mut bytes).unwrap();
     std::fs::write(path, bytes).unwrap();
 }

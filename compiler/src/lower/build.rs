@@ -16,7 +16,6 @@ use cipherloom_ir::circuit::{
 };
 use cipherloom_ir::graph::Dag;
 use cipherloom_ir::tensor::Module;
-use cipherloom_ir::value::DType;
 use cipherloom_ir::{NodeId, Scale, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -100,7 +99,7 @@ pub(super) fn circuit(
                 .get(output.node)
                 .map(|n| n.shape.clone())
                 .unwrap_or_default(),
-            dtype: DType::F32,
+            dtype: output.dtype,
             batched: output.batched,
             range: statistics.ranges[*v],
         });

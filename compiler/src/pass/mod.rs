@@ -16,6 +16,7 @@ mod fuse_function;
 mod fuse_polynomial;
 mod interval;
 mod legalise;
+pub mod split_tail;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use crate::container::PlanId;
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
 use crate::security::Security;
+use crate::tensor::Module;
 use crate::value::Range;
 
 fn bad(what: impl Into<String>) -> PlanError {
@@ -302,6 +303,7 @@ pub(super) fn server_plan(
         },
         margin: message.margin,
         clear: module_wire::decode(clear, reader)?,
+        tail: tail(message.tail, reader)?,
     })
 }
 
@@ -321,5 +323,13 @@ pub(super) fn client_plan(
         inputs,
         outputs,
         keys: keys(message.keys)?,
+        tail: tail(message.tail, reader)?,
     })
+}
+
+fn tail(
+    message: Option<proto::Module>,
+    reader: &mut Reader<'_>,
+) -> Result<Option<Module>, PlanError> {
+    message.map(|m| module_wire::decode(m, reader)).transpose()
 }

@@ -242,6 +242,7 @@ pub(super) fn server_plan(plan: &Plan, writer: &mut Writer) -> proto::ServerPlan
         }),
         margin: plan.margin,
         clear: Some(module_wire::encode(&plan.clear, writer)),
+        tail: plan.tail.as_ref().map(|t| module_wire::encode(t, writer)),
     }
 }
 
@@ -253,6 +254,7 @@ pub(super) fn client_plan(plan: &ClientPlan, writer: &mut Writer) -> proto::Clie
         inputs: plan.inputs.iter().map(|p| port(p, writer)).collect(),
         outputs: plan.outputs.iter().map(|p| port(p, writer)).collect(),
         keys: keys(&plan.keys),
+        tail: plan.tail.as_ref().map(|t| module_wire::encode(t, writer)),
     }
 }
 

@@ -12,6 +12,7 @@ mod read;
 mod sections;
 mod simulate;
 mod steps;
+mod tail;
 #[cfg(test)]
 mod test_plans;
 mod text;
@@ -22,6 +23,7 @@ mod wire;
 
 pub use memory::{KeyBytes, key_bytes, run_bytes};
 pub use simulate::{SimulateError, Simulator, simulate};
+pub use tail::{MAX_TAIL_ELEMENTS, MAX_TAIL_OPERATIONS, ResultPort, may_finish};
 pub use text::{parse, print};
 pub use verify::{Fault, verify, verify_client, verify_structure};
 pub use wire::{
@@ -346,7 +348,7 @@ pub struct Plan {
     pub params: CkksLiteral,
     /// The inputs.
     pub inputs: Vec<PlanPort>,
-    /// The outputs.
+    /// The encrypted outputs.
     pub outputs: Vec<PlanPort>,
     /// The transforms.
     pub transforms: Vec<Transform>,
@@ -360,8 +362,18 @@ pub struct Plan {
     pub estimates: Estimates,
     /// The margin that was applied to ranges.
     pub margin: f64,
-    /// The imported, unrewritten network, to compute clear results with; nodes carry their calibrated ranges.
+    /// The imported, unrewritten network up to the encrypted outputs, to compute clear results with; nodes carry
+    /// their calibrated ranges.
     pub clear: tensor::Module,
+    /// What the client computes of the decrypted outputs: from the encrypted outputs to the model's, unrewritten.
+    pub tail: Option<tensor::Module>,
+}
+
+impl Plan {
+    /// The model's outputs, as users get them.
+    pub fn results(&self) -> Vec<ResultPort> {
+        tail::results(&self.outputs, self.tail.as_ref())
+    }
 }
 
 /// What a client needs, and nothing of the weights.
@@ -375,8 +387,17 @@ pub struct ClientPlan {
     pub params: CkksLiteral,
     /// The inputs.
     pub inputs: Vec<PlanPort>,
-    /// The outputs.
+    /// The encrypted outputs.
     pub outputs: Vec<PlanPort>,
     /// The keys to make.
     pub keys: KeyRequest,
+    /// What the client computes of the decrypted outputs; without it they are the model's.
+    pub tail: Option<tensor::Module>,
+}
+
+impl ClientPlan {
+    /// The model's outputs, as users get them.
+    pub fn results(&self) -> Vec<ResultPort> {
+        tail::results(&self.outputs, self.tail.as_ref())
+    }
 }

@@ -34,6 +34,8 @@ pub(super) struct ServerPlan {
     pub(super) margin: f64,
     #[prost(message, optional, tag = "12")]
     pub(super) clear: Option<Module>,
+    #[prost(message, optional, tag = "13")]
+    pub(super) tail: Option<Module>,
 }
 
 /// `client.plan`.
@@ -49,6 +51,8 @@ pub(super) struct ClientPlan {
     pub(super) outputs: Vec<Port>,
     #[prost(message, optional, tag = "9")]
     pub(super) keys: Option<Keys>,
+    #[prost(message, optional, tag = "13")]
+    pub(super) tail: Option<Module>,
 }
 
 /// A ring, a chain of primes and a kind of secret: ciphertexts and keys of one space belong together.

@@ -46,6 +46,7 @@ pub(super) fn read_lines(
         estimates: Estimates::default(),
         margin: 1.0,
         clear: Module::default(),
+        tail: None,
     };
     let transforms: BTreeMap<String, &Transform> = donor
         .transforms
@@ -132,6 +133,13 @@ pub(super) fn read_lines(
                     return Err(cursor.error("the donor has another clear network"));
                 }
                 plan.clear = donor.clear.clone();
+            }
+            "tail" => {
+                cursor.expect("blake3")?;
+                let hash = cursor.text()?;
+                let found = donor.tail.as_ref().filter(|t| hash_module(t) == hash);
+                let missing = || cursor.error("the donor has no such tail");
+                plan.tail = Some(found.ok_or_else(missing)?.clone());
             }
             // These were read before.
             "exact" | "scale" => continue,

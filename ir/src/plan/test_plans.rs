@@ -22,6 +22,23 @@ pub(super) fn params() -> CkksLiteral {
     }
 }
 
+/// The probabilities of the two elements of [`plan`]'s output, and the label of the larger one.
+fn tail() -> Module {
+    let text = r#"
+module "tail" · from "tiny.onnx, opset 17" · stage tensor
+  shape            range                  | op
+  [1,1,1,2]        -                      | %0 = input "y"           ; port "y"
+  [1,1,1,2]        -                      | %1 = softmax %0 axis 3   ; node 7 Softmax "/out"
+  [1,1,1,1]        -                      | %2 = arg_max %1 axis 3   ; node 8 ArgMax "/class"
+  [1,1,1,1]        -                      | %3 = lookup %2, @labels  ; node 9 ArrayFeatureExtractor "/label"
+input "y" = %0 · f64 · batched
+output "probabilities" = %1 · batched
+output "label" = %3 · i64 · batched
+const @labels [2] = [-1.0, 7.0]
+"#;
+    tensor::parse(text, &[]).unwrap()
+}
+
 fn clear() -> Module {
     let mut module = Module {
         name: "tiny".into(),
@@ -303,6 +320,7 @@ pub(super) fn plan() -> Plan {
         },
         margin: 2.0,
         clear: clear(),
+        tail: Some(tail()),
         params,
     };
     // Drop a level somewhere on the way, so that this operation occurs too.

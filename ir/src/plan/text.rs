@@ -91,6 +91,14 @@ pub fn print(plan: &Plan) -> String {
         text::quote(&hash_module(&plan.clear)),
         plan.clear.graph.len()
     );
+    if let Some(tail) = &plan.tail {
+        let _ = writeln!(
+            out,
+            "tail blake3 {} ; {} operations",
+            text::quote(&hash_module(tail)),
+            tail.graph.len()
+        );
+    }
     out + &scales.table() + &exact
 }
 

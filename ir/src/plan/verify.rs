@@ -78,6 +78,9 @@ pub fn verify_structure(plan: &Plan) -> Vec<Fault> {
             check.fault("clear network", format!("it has no input {:?}", input.name));
         }
     }
+    if let Some(tail) = &plan.tail {
+        check.faults("tail", super::tail::faults(tail, &plan.outputs));
+    }
     check.faults
 }
 
@@ -106,6 +109,13 @@ pub fn verify_client(plan: &ClientPlan) -> Vec<Fault> {
                 message,
             });
         }
+    }
+    if let Some(tail) = &plan.tail {
+        let found = super::tail::faults(tail, &plan.outputs).into_iter();
+        faults.extend(found.map(|message| Fault {
+            place: "tail".into(),
+            message,
+        }));
     }
     let messages = keys(&plan.keys, &plan.keys, &plan.params);
     faults.extend(messages.into_iter().map(|message| Fault {

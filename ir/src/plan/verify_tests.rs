@@ -3,7 +3,9 @@
 use super::super::test_plans::plan;
 use super::super::{KeyRequest, RotationKeySpec, StepOp};
 use super::*;
-use crate::value::Range;
+use crate::graph::NodeId;
+use crate::tensor;
+use crate::value::{Range, Tensor};
 
 /// Faults of the good plan after one change.
 fn faults(change: impl FnOnce(&mut Plan)) -> String {
@@ -51,6 +53,41 @@ fn each_bad_twin_is_found() {
         ("limit for N", |p| p.params.log_n = 12),
         ("is not a prime", |p| p.params.q[1] += 2),
         ("the margin", |p| p.margin = 0.5),
+        ("tail: no encrypted output has the name and shape", |p| {
+            p.tail.as_mut().unwrap().inputs[0].name = "z".into();
+        }),
+        ("tail: no encrypted output has the name and shape", |p| {
+            let tail = p.tail.as_mut().unwrap();
+            for id in tail.graph.ids().into_iter().take(2) {
+                tail.graph.get_mut(id).unwrap().shape = vec![1, 1, 2, 1];
+            }
+        }),
+        ("tail: 0 inputs for 1 encrypted outputs", |p| {
+            p.tail.as_mut().unwrap().inputs.clear();
+        }),
+        ("tail: gemm is no operation for a client", |p| {
+            let tail = p.tail.as_mut().unwrap();
+            let weight = tail.add_constant("w", Tensor::filled(vec![2, 2], 1.0).unwrap());
+            let node = tail.graph.get_mut(NodeId::new(1)).unwrap();
+            node.op = tensor::Op::Gemm { weight, bias: None };
+        }),
+        ("more than 16777216", |p| {
+            // Sixteen million elements by repetition: small in a file, large in memory.
+            let tail = p.tail.as_mut().unwrap();
+            let mut last = NodeId::new(0);
+            for power in 1..=24 {
+                let node = tensor::Node {
+                    op: tensor::Op::Concat { axis: 0 },
+                    shape: vec![1 << power, 1, 1, 2],
+                    range: None,
+                    origin: crate::Origin::pass("test"),
+                };
+                last = tail.graph.add(node, &[last, last]).unwrap();
+            }
+        }),
+        ("tail: the module has no output", |p| {
+            p.tail.as_mut().unwrap().outputs.clear()
+        }),
         ("the margin", |p| p.margin = f64::NAN),
         ("does not divide 4096 slots", |p| p.transforms[0].period = 3),
         ("does not divide 4096 slots", |p| {

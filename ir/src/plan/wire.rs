@@ -74,6 +74,7 @@ impl Plan {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
             keys: self.keys.clone(),
+            tail: self.tail.clone(),
         }
     }
 }

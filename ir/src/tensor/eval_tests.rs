@@ -363,3 +363,6 @@ proptest! {
         }
     }
 }
+
+#[path = "eval_op_tests.rs"]
+mod more;

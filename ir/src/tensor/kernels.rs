@@ -226,11 +226,13 @@ pub(super) fn max_pool(x: &Tensor, pool: &MaxPool, shape: &[usize]) -> Vec<f64> 
     let (&[_, _, h, w], &[_, _, oh, ow]) = (x.shape(), shape) else {
         return vec![];
     };
+    // The elements of a window along an axis; taps in the padding are skipped, not walked over.
     let taps = |axis: usize, size: usize, position: usize| {
-        let (stride, dilation, before) =
-            (pool.strides[axis], pool.dilations[axis], pool.pads[axis]);
-        (0..pool.kernel[axis])
-            .filter_map(move |k| (position * stride + k * dilation).checked_sub(before))
+        let (dilation, before) = (pool.dilations[axis], pool.pads[axis]);
+        let start = position * pool.strides[axis];
+        let first = before.saturating_sub(start).div_ceil(dilation);
+        (first..pool.kernel[axis])
+            .map(move |k| start + k * dilation - before)
             .take_while(move |at| *at < size)
     };
     let mut out = Vec::with_capacity(shape.iter().product());

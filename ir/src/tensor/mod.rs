@@ -97,6 +97,22 @@ pub struct Module {
     pub outputs: Vec<Output>,
 }
 
+/// The same nodes of the same ids, and all else the same.
+impl PartialEq for Module {
+    fn eq(&self, other: &Self) -> bool {
+        let ids = self.graph.ids();
+        let same = |id: &NodeId| {
+            self.graph.get(*id) == other.graph.get(*id)
+                && self.graph.operands(*id) == other.graph.operands(*id)
+        };
+        (&self.name, &self.source) == (&other.name, &other.source)
+            && self.constants == other.constants
+            && (&self.inputs, &self.outputs) == (&other.inputs, &other.outputs)
+            && ids == other.graph.ids()
+            && ids.iter().all(same)
+    }
+}
+
 impl Module {
     /// Adds a constant; a name that is taken gets a suffix.
     pub fn add_constant(&mut self, name: &str, tensor: impl Into<Arc<Tensor>>) -> ConstId {

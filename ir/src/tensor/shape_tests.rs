@@ -344,3 +344,135 @@ fn rearrangements() {
     assert_eq!(b.infer(Op::Power { exponent: 2 }, &[&[1, 0]]), None);
     assert_eq!(b.infer(Op::Power { exponent: 2 }, &[&[1; 17]]), None);
 }
+
+#[test]
+fn functions_and_approximations() {
+    use crate::tensor::Function;
+    use crate::value::Range;
+    let b = bench();
+    let clip = |lo, hi| Op::Function(Function::Clip { lo, hi });
+    assert_eq!(b.infer(clip(0.0, 6.0), &[&[1, 3]]), Some(vec![1, 3]));
+    assert_eq!(b.infer(clip(6.0, 0.0), &[&[1, 3]]), None);
+    assert_eq!(b.infer(clip(0.0, 6.0), &[&[1], &[1]]), None);
+    let approximation = |lo, hi, coefficients: &[f64]| Op::Approximation {
+        function: Function::Relu,
+        domain: Range { lo, hi },
+        coefficients: coefficients.to_vec(),
+    };
+    assert_eq!(
+        b.infer(approximation(-1.0, 1.0, &[0.5]), &[&[2]]),
+        Some(vec![2])
+    );
+    assert_eq!(b.infer(approximation(1.0, 1.0, &[0.5]), &[&[2]]), None);
+    assert_eq!(b.infer(approximation(2.0, 1.0, &[0.5]), &[&[2]]), None);
+    assert_eq!(
+        b.infer(approximation(0.0, f64::INFINITY, &[0.5]), &[&[2]]),
+        None
+    );
+    assert_eq!(b.infer(approximation(-1.0, 1.0, &[]), &[&[2]]), None);
+    assert_eq!(
+        b.infer(approximation(-1.0, 1.0, &[f64::NAN]), &[&[2]]),
+        None
+    );
+}
+
+#[test]
+fn joined_and_taken_elements() {
+    let mut b = bench();
+    let concat = |axis| Op::Concat { axis };
+    assert_eq!(
+        b.infer(concat(1), &[&[1, 3], &[1, 4], &[1, 1]]),
+        Some(vec![1, 8])
+    );
+    assert_eq!(b.infer(concat(1), &[&[1, 3]]), Some(vec![1, 3]));
+    for (axis, operands) in [
+        (1, &[][..]),
+        (2, &[&[1, 3][..], &[1, 3]]),
+        (1, &[&[1, 3], &[2, 3]]),
+        (1, &[&[1, 3], &[1, 3, 1]]),
+        (0, &[&[MAX_ELEMENTS], &[MAX_ELEMENTS]]),
+    ] {
+        assert_eq!(b.infer(concat(axis), operands), None, "{axis} {operands:?}");
+    }
+    let mut take = |index: &[f64]| {
+        let index = b.0.add_constant("i", Tensor::from_vec(index.to_vec()));
+        b.infer(Op::Take { index }, &[&[2, 2]])
+    };
+    assert_eq!(take(&[0.0, 3.0, -1.0]), Some(vec![3]));
+    for bad in [4.0, -2.0, 0.5, f64::NAN, f64::INFINITY] {
+        assert_eq!(take(&[0.0, bad]), None, "{bad}");
+    }
+    assert_eq!(b.infer(Op::Take { index: ConstId(99) }, &[&[2, 2]]), None);
+}
+
+#[test]
+fn reductions_indices_and_tables() {
+    use crate::tensor::Reduction;
+    let mut b = bench();
+    let reduce = |axes: &[usize]| Op::Reduce {
+        kind: Reduction::Mean,
+        axes: axes.to_vec(),
+    };
+    assert_eq!(b.infer(reduce(&[1, 2]), &[&[2, 3, 4]]), Some(vec![2, 1, 1]));
+    for axes in [&[][..], &[3], &[1, 1], &[2, 1]] {
+        assert_eq!(b.infer(reduce(axes), &[&[2, 3, 4]]), None, "{axes:?}");
+    }
+    let arg = |axis| Op::ArgMax {
+        axis,
+        smallest: false,
+        last: false,
+    };
+    assert_eq!(b.infer(arg(0), &[&[2, 3]]), Some(vec![1, 3]));
+    assert_eq!(b.infer(arg(2), &[&[2, 3]]), None);
+    let (table, matrix) = (b.constant(&[3]), b.constant(&[3, 1]));
+    assert_eq!(b.infer(Op::Lookup { table }, &[&[2, 1]]), Some(vec![2, 1]));
+    assert_eq!(b.infer(Op::Lookup { table: matrix }, &[&[2, 1]]), None);
+    let pair: &[&[usize]] = &[&[2, 1], &[3]];
+    for op in [Op::Div, Op::Max, Op::Min] {
+        assert_eq!(b.infer(op, pair), Some(vec![2, 3]));
+    }
+    assert_eq!(b.infer(Op::Max, &[&[2], &[3]]), None);
+    assert_eq!(b.infer(Op::Where, &[&[2, 1], &[3], &[]]), Some(vec![2, 3]));
+    assert_eq!(b.infer(Op::Where, &[&[2, 1], &[3]]), None);
+    assert_eq!(b.infer(Op::Where, &[&[2], &[3], &[]]), None);
+}
+
+#[test]
+fn maximum_windows_hold_an_element() {
+    use crate::tensor::MaxPool;
+    let b = bench();
+    let infer = |change: fn(&mut MaxPool), size: usize| {
+        let mut pool = MaxPool {
+            kernel: [3, 3],
+            strides: [2, 2],
+            dilations: [1, 1],
+            pads: [0; 4],
+            ceil_mode: false,
+        };
+        change(&mut pool);
+        b.infer(Op::MaxPool(pool), &[&[1, 2, size, size]])
+    };
+    assert_eq!(infer(|_| (), 7), Some(vec![1, 2, 3, 3]));
+    assert_eq!(infer(|p| p.dilations = [2, 1], 7), Some(vec![1, 2, 2, 3]));
+    assert_eq!(infer(|p| p.pads = [1, 1, 1, 1], 7), Some(vec![1, 2, 4, 4]));
+    assert_eq!(infer(|p| p.pads = [3, 0, 0, 0], 7), None);
+    assert_eq!(infer(|p| p.kernel = [8, 1], 7), None);
+    assert_eq!(infer(|p| p.strides = [0, 1], 7), None);
+    // Two taps, one before and one behind the only element.
+    let around = |p: &mut MaxPool| {
+        *p = MaxPool {
+            kernel: [2, 2],
+            strides: [1, 1],
+            dilations: [2, 2],
+            pads: [1; 4],
+            ceil_mode: false,
+        }
+    };
+    assert_eq!(infer(around, 1), None);
+    // Vast windows are looked at without walking over them.
+    let vast = |p: &mut MaxPool| {
+        p.kernel = [1 << 40, 3];
+        p.pads = [(1 << 40) - 1, 0, 0, 0];
+    };
+    assert_eq!(infer(vast, 7), Some(vec![1, 2, 4, 3]));
+}
