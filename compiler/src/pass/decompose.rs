@@ -69,7 +69,11 @@ impl<'m> Rewrite<'m> {
                 let sum = self.add(Op::Add, &[a, b]);
                 let difference = self.add(Op::Sub, &[a, b]);
                 let distance = self.add(Op::Function(Function::Abs), &[difference]);
-                let join = if *self.op == Op::Max { Op::Add } else { Op::Sub };
+                let join = if *self.op == Op::Max {
+                    Op::Add
+                } else {
+                    Op::Sub
+                };
                 let twice = self.add(join, &[sum, distance]);
                 let half = Tensor::new(vec![], vec![0.5])?;
                 let half = self.patch.add_constant("half", half);
@@ -158,15 +162,15 @@ fn simpler(function: &Function) -> Option<Option<Op>> {
         Function::Pow { exponent: 1.0 } => None,
         Function::Pow { exponent: 0.5 } => Some(Op::Function(Function::Sqrt)),
         Function::Pow { exponent: -1.0 } => Some(Op::Function(Function::Reciprocal)),
-        Function::Pow { exponent } if exponent.fract() == 0.0 && (2.0..=MOST).contains(&exponent) => {
+        Function::Pow { exponent }
+            if exponent.fract() == 0.0 && (2.0..=MOST).contains(&exponent) =>
+        {
             Some(Op::Power {
                 exponent: exponent as u32,
             })
         }
         Function::Clip { lo, hi } if lo == f64::NEG_INFINITY && hi == f64::INFINITY => None,
-        Function::Clip { lo: 0.0, hi } if hi == f64::INFINITY => {
-            Some(Op::Function(Function::Relu))
-        }
+        Function::Clip { lo: 0.0, hi } if hi == f64::INFINITY => Some(Op::Function(Function::Relu)),
         Function::LeakyRelu { alpha: 0.0 } => Some(Op::Function(Function::Relu)),
         Function::LeakyRelu { alpha: 1.0 } => None,
         Function::LeakyRelu { alpha: -1.0 } => Some(Op::Function(Function::Abs)),

@@ -4,9 +4,11 @@
 //! times. Passes run until they propose nothing more, so each need make only one step at a time.
 //!
 //! The usual order is that of [`standard`]: functions that were spelled out first, while their constants still stand
-//! beside them, then constants, then scalings into their neighbours, then polynomials; [`FindRanges`] comes last, on
-//! the rewritten module, and [`Legalise`] before it, so that nothing is measured in vain.
+//! beside them, and what is a function in disguise ([`Decompose`]); then constants, then scalings into their
+//! neighbours, then polynomials; [`FindRanges`] comes last, on the rewritten module, and [`Legalise`] before it, so that
+//! nothing is measured in vain.
 
+mod decompose;
 mod driver;
 mod elementwise;
 mod find_ranges;
@@ -20,6 +22,7 @@ pub mod split_tail;
 #[cfg(test)]
 mod tests;
 
+pub use decompose::Decompose;
 pub use driver::{Driver, Finished, PassReport, PrintAfter};
 pub use find_ranges::{FindRanges, Measured, RangeError, Statistics, measure};
 pub use fold_constants::FoldConstants;
@@ -99,6 +102,7 @@ fn list(faults: &[Fault]) -> String {
 pub fn standard() -> Vec<Box<dyn TensorPass>> {
     vec![
         Box::new(FuseFunction),
+        Box::new(Decompose),
         Box::new(FoldConstants),
         Box::new(FoldScalings),
         Box::new(FusePolynomial),

@@ -9,10 +9,10 @@
 //! no input of the network, and where the server has not more values to hand out for it: `conv, relu, global average`
 //! goes on encrypted up to the average. What has no encrypted form begins it anyway.
 
-use cipherloom_ir::NodeId;
 use cipherloom_ir::plan::may_finish;
 use cipherloom_ir::tensor::{ConstId, Input, Module, Node, Op, Output, Reduction};
 use cipherloom_ir::value::{DType, element_count};
+use cipherloom_ir::{NodeId, Origin};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A network in two parts.
@@ -250,13 +250,13 @@ impl Cut {
                 names.insert(*id, output.name.clone());
                 continue;
             }
-            let base = module
-                .graph
-                .get(*id)
-                .map_or_else(String::new, |node| match &node.origin {
-                    cipherloom_ir::Origin::Onnx { name, .. } if !name.is_empty() => name.clone(),
-                    _ => node.op.name().to_owned(),
-                });
+            let base = module.graph.get(*id).map_or_else(String::new, |node| {
+                match (&node.op, &node.origin) {
+                    (Op::Input { name }, _) => name.clone(),
+                    (_, Origin::Onnx { name, .. }) if !name.is_empty() => name.clone(),
+                    (op, _) => op.name().to_owned(),
+                }
+            });
             let mut name = base.clone();
             let mut suffix = 1;
             while !taken.insert(name.clone()) {
