@@ -19,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "IN.npz")]
     input: PathBuf,
     /// Where to write the outputs
-    #[arg(id = "results", short, value_name = "OUT.npz")]
+    #[arg(id = "results", short = 'o', value_name = "OUT.npz")]
     output: PathBuf,
     /// How many threads to use; all cores without it
     #[arg(long, value_name = "N")]
