@@ -433,13 +433,13 @@ mod tests {
                 write(&tensor, dtype, &mut bytes).unwrap();
                 prop_assert_eq!((bytes.len() - size * data.len()) % 64, 0);
                 prop_assert!(String::from_utf8_lossy(&bytes[..64]).contains(kind));
-                prop_assert_eq!(read(&bytes).unwrap().data(), &data[..]);
+                prop_assert_eq!(read(&bytes).unwrap().into_data(), data.clone());
             }
             // Bytes saturate, and a truth value is 0 or 1.
             let mut bytes = vec![];
             write(&tensor, DType::U8, &mut bytes).unwrap();
             let positive: Vec<f64> = data.iter().map(|v| v.max(0.0)).collect();
-            prop_assert_eq!(read(&bytes).unwrap().data(), &positive[..]);
+            prop_assert_eq!(read(&bytes).unwrap().into_data(), positive);
             let mut bytes = vec![];
             write(&tensor, DType::Bool, &mut bytes).unwrap();
             let truths: Vec<u8> = values.iter().map(|v| u8::from(*v != 0)).collect();
