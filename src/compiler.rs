@@ -71,7 +71,7 @@ impl Stage {
 pub fn passes() -> Vec<&'static str> {
     let mut names = vec![SPLIT_TAIL];
     names.extend(pass::standard().iter().map(|pass| pass.name()));
-    names.extend(["find-ranges", LOWER]);
+    names.extend(["approximate", "find-ranges", LOWER]);
     names
 }
 

@@ -4,7 +4,10 @@ use crate::data::Evidence;
 use crate::emit::{EmitError, emit};
 use crate::lower::{InputKnowledge, LowerError, Options, lower};
 use crate::pass::split_tail::{Split, split};
-use crate::pass::{Driver, PassError, PrintAfter, measure, run_standard};
+use crate::pass::{
+    Accuracy, Approximated, Driver, OutputError, PassError, PrintAfter, measure, run_standard,
+};
+use crate::workload::affordable;
 use cipherloom_ir::Tensors;
 use cipherloom_ir::circuit::{self, Circuit};
 use cipherloom_ir::plan::{self, Plan};
@@ -113,6 +116,10 @@ pub struct Compiled {
     pub output_bits: f64,
     /// Whether ranges come from intervals, since there were no samples; they are wider than needed then.
     pub from_intervals: bool,
+    /// The functions that polynomials replaced.
+    pub approximations: Vec<Approximated>,
+    /// What they do to the outputs, where there are samples.
+    pub output_error: Option<OutputError>,
     /// What each step did and how long it took.
     pub reports: Vec<StepReport>,
 }
@@ -226,10 +233,11 @@ impl Compiler {
         print: &mut dyn FnMut(&str, &dyn fmt::Display),
     ) -> Result<Compiled, CompileError> {
         let ranges = self.check(module)?;
-        let evidence = if self.samples.is_empty() {
+        let samples = affordable(module, &self.samples);
+        let evidence = if samples.is_empty() {
             Evidence::Declared(&ranges)
         } else {
-            Evidence::Samples(&self.samples)
+            Evidence::Samples(&samples)
         };
         let mut reports = Vec::new();
         let split = self.split_tail(module, print, &mut reports)?;
@@ -241,7 +249,12 @@ impl Compiler {
             verify_each: false,
             print: &mut |name, module| print(name, module),
         };
-        let (finished, _) = run_standard(&mut driver, &mut tensor, evidence)?;
+        let accuracy = Accuracy {
+            margin: self.options.margin,
+            precision: self.options.precision,
+        };
+        let outcome = run_standard(&mut driver, &mut tensor, evidence, accuracy)?;
+        let finished = outcome.finished;
         for r in &finished.reports {
             reports.push(StepReport {
                 name: r.pass.to_owned(),
@@ -256,7 +269,7 @@ impl Compiler {
 
         let start = Instant::now();
         let inputs = InputKnowledge {
-            samples: &self.samples,
+            samples: &samples,
             ranges: &ranges,
         };
         let lowered = lower(&tensor, inputs, &self.options)?;
@@ -286,6 +299,8 @@ impl Compiler {
             tensor,
             output_bits,
             from_intervals,
+            approximations: outcome.approximations,
+            output_error: outcome.output_error,
             reports,
         })
     }

@@ -13,5 +13,6 @@ pub mod lower;
 pub mod onnx;
 pub mod pass;
 pub mod report;
+mod workload;
 
 pub use compile::{CompileError, Compiled, Compiler};

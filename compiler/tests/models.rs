@@ -6,7 +6,7 @@ mod common;
 
 use cipherloom_compiler::data::Evidence;
 use cipherloom_compiler::onnx::{self, ImportError, Options, import_file, import_file_with};
-use cipherloom_compiler::pass::{Driver, PrintAfter, run_standard};
+use cipherloom_compiler::pass::{Accuracy, Driver, PrintAfter, run_standard};
 use cipherloom_ir::tensor::{Module, eval};
 use cipherloom_ir::{Range, Tensor, Tensors};
 use common::{deviation, files, read_npz, shared};
@@ -54,7 +54,11 @@ fn rewritten(module: &Module, evidence: Evidence<'_>) -> Module {
         verify_each: true,
         print: &mut |_, _| {},
     };
-    run_standard(&mut driver, &mut module, evidence).unwrap();
+    let accuracy = Accuracy {
+        margin: 2.0,
+        precision: None,
+    };
+    run_standard(&mut driver, &mut module, evidence, accuracy).unwrap();
     module
 }
 

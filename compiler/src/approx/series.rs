@@ -28,6 +28,26 @@ impl Series {
         clenshaw(&self.coefficients, self.unit(x))
     }
 
+    /// Replaces every element by the polynomial's value at it, as [`Series::eval`] does up to rounding.
+    pub fn eval_all(&self, data: &mut [f64]) {
+        let odd = self.coefficients.iter().skip(3).step_by(2);
+        if self.coefficients.len() < 4 || odd.clone().any(|c| *c != 0.0) {
+            data.iter_mut().for_each(|x| *x = self.unit(*x));
+            return clenshaw_all(&self.coefficients, data);
+        }
+        // T_{2k}(t) = T_k(2 t^2 - 1): half the work for a multiple of t and an even part.
+        let even: Vec<f64> = self.coefficients.iter().step_by(2).copied().collect();
+        let slope = self.coefficients[1];
+        let units: Vec<f64> = data.iter().map(|x| self.unit(*x)).collect();
+        for (x, t) in data.iter_mut().zip(&units) {
+            *x = 2.0 * t * t - 1.0;
+        }
+        clenshaw_all(&even, data);
+        data.iter_mut()
+            .zip(units)
+            .for_each(|(x, t)| *x += slope * t);
+    }
+
     /// The variable on `[-1, 1]` that belongs to `x`.
     pub fn unit(&self, x: f64) -> f64 {
         let Range { lo, hi } = self.domain;

@@ -290,6 +290,24 @@ proptest! {
     }
 
     #[test]
+    fn even_series_are_evaluated_as_such(
+        coefficients in prop::collection::vec(-2.0_f64..2.0, 4..40),
+        points in prop::collection::vec(-3.0_f64..5.0, 1..20),
+        even in any::<bool>(),
+    ) {
+        let mut coefficients = coefficients;
+        if even {
+            coefficients.iter_mut().skip(3).step_by(2).for_each(|c| *c = 0.0);
+        }
+        let series = Series { domain: Range { lo: -3.0, hi: 5.0 }, coefficients };
+        let mut all = points.clone();
+        series.eval_all(&mut all);
+        for (x, found) in points.iter().zip(all) {
+            prop_assert!((found - series.eval(*x)).abs() < 1e-10);
+        }
+    }
+
+    #[test]
     fn no_other_method_errs_less_than_minimax(
         lo in -6.0_f64..-0.1,
         hi in 0.1_f64..6.0,

@@ -1,7 +1,6 @@
 //! legalise: refuses what has no encrypted form under CKKS, all of it at once; it changes nothing.
 //!
-//! Polynomials and linear maps have one. Functions that are no polynomial do not, short of an approximation,
-//! which is not made here.
+//! Polynomials and linear maps have one, and functions that polynomials approximate.
 
 use super::{PassError, TensorPass};
 use crate::report::{Row, draw};
@@ -83,13 +82,6 @@ fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
             ),
             AFTER,
         ),
-        Op::Function(function) => (
-            format!(
-                "{} is no polynomial, and approximations are not made yet",
-                function.formula()
-            ),
-            "retrain with a polynomial activation, such as x*x",
-        ),
         Op::Softmax { .. } | Op::LogSoftmax { .. } => (
             "a softmax divides by encrypted values, which no polynomial does".into(),
             AFTER,
@@ -123,7 +115,9 @@ fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
         Op::ArgMax { .. } | Op::Lookup { .. } => {
             ("positions would depend on encrypted values".into(), AFTER)
         }
-        Op::Input { .. }
+        // Replaced by polynomials later.
+        Op::Function(_)
+        | Op::Input { .. }
         | Op::Conv(_)
         | Op::Gemm { .. }
         | Op::ConstMatMul { .. }

@@ -5,9 +5,10 @@
 //!
 //! The usual order is that of [`standard`]: functions that were spelled out first, while their constants still stand
 //! beside them, and what is a function in disguise ([`Decompose`]); then constants, then scalings into their
-//! neighbours, then polynomials; [`FindRanges`] comes last, on the rewritten module, and [`Legalise`] before it, so that
-//! nothing is measured in vain.
+//! neighbours, then polynomials. [`Legalise`] comes before anything is measured; then [`Approximate`] replaces
+//! functions, and [`FindRanges`] comes last, on the rewritten module.
 
+mod approximate;
 mod decompose;
 mod driver;
 mod elementwise;
@@ -22,6 +23,7 @@ pub mod split_tail;
 #[cfg(test)]
 mod tests;
 
+pub use approximate::{Accuracy, Approximate, Approximated, ApproximationError, OutputError};
 pub use decompose::Decompose;
 pub use driver::{Driver, Finished, PassReport, PrintAfter};
 pub use find_ranges::{FindRanges, Measured, RangeError, Statistics, measure};
@@ -64,6 +66,9 @@ pub enum PassError {
     /// Ranges cannot be found.
     #[error("{0}")]
     Ranges(#[from] RangeError),
+    /// Functions cannot be replaced by polynomials.
+    #[error("{0}")]
+    Approximation(ApproximationError),
     /// A pass proposed what does not fit the module: a mistake of the pass.
     #[error("pass {pass} proposed an impossible rewrite: {error}")]
     Patch {
@@ -110,7 +115,21 @@ pub fn standard() -> Vec<Box<dyn TensorPass>> {
     ]
 }
 
-/// Runs the standard passes and then finds ranges, on evidence for the module's inputs.
+/// What the passes found and did.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// What each pass did.
+    pub finished: Finished,
+    /// Of the values of the rewritten module.
+    pub statistics: Statistics,
+    /// The functions that polynomials replaced.
+    pub approximations: Vec<Approximated>,
+    /// What they do to the outputs, where there are samples.
+    pub output_error: Option<OutputError>,
+}
+
+/// Runs the standard passes, replaces functions by polynomials and then finds ranges, on evidence for the module's
+/// inputs.
 ///
 /// # Errors
 /// As [`Driver::run`].
@@ -118,14 +137,22 @@ pub fn run_standard(
     driver: &mut Driver<'_>,
     module: &mut Module,
     evidence: Evidence<'_>,
-) -> Result<(Finished, Statistics), PassError> {
+    accuracy: Accuracy,
+) -> Result<Outcome, PassError> {
     let mut rewriting = standard();
+    let mut approximate = Approximate::new(evidence, accuracy);
     let mut ranges = FindRanges::new(evidence);
     let mut passes: Vec<&mut dyn TensorPass> = rewriting
         .iter_mut()
         .map(|p| p.as_mut() as &mut dyn TensorPass)
         .collect();
+    passes.push(&mut approximate);
     passes.push(&mut ranges);
     let finished = driver.run(module, &mut passes)?;
-    Ok((finished, ranges.statistics))
+    Ok(Outcome {
+        finished,
+        statistics: ranges.statistics,
+        approximations: approximate.replaced,
+        output_error: approximate.outputs,
+    })
 }

@@ -132,6 +132,11 @@ impl Builder {
     }
 }
 
+const ACCURACY: Accuracy = Accuracy {
+    margin: 2.0,
+    precision: None,
+};
+
 /// Runs one pass; the keywords of the operations that are left, in order, after checking that the values stayed.
 fn run(module: &Module, pass: &mut dyn TensorPass) -> Vec<String> {
     let mut rewritten = module.clone();
@@ -417,8 +422,9 @@ fn origins_survive_rewrites() {
         verify_each: true,
         print: &mut print,
     };
-    let (finished, statistics) =
-        run_standard(&mut driver, &mut module, Evidence::Declared(&range)).unwrap();
+    let evidence = Evidence::Declared(&range);
+    let outcome = run_standard(&mut driver, &mut module, evidence, ACCURACY).unwrap();
+    let (finished, statistics) = (outcome.finished, outcome.statistics);
     assert_eq!(printed, ["fold-scalings", "fuse-polynomial", "find-ranges"]);
     assert!(!finished.stopped);
     let origins: Vec<String> = module
@@ -446,7 +452,7 @@ fn origins_survive_rewrites() {
 fn the_driver_stops_where_told() {
     let mut b = Builder::new();
     let x = b.input(&[1, 4]);
-    let y = b.add(Op::Function(Function::Relu), &[x]);
+    let y = b.add(Op::Function(Function::Sign), &[x]);
     let mut module = b.output(y);
     let mut driver = Driver {
         print_after: PrintAfter::None,
@@ -454,14 +460,16 @@ fn the_driver_stops_where_told() {
         verify_each: true,
         print: &mut |_, _| {},
     };
-    let (finished, _) = run_standard(&mut driver, &mut module, Evidence::Samples(&[])).unwrap();
+    let evidence = Evidence::Samples(&[]);
+    let outcome = run_standard(&mut driver, &mut module, evidence, ACCURACY).unwrap();
+    let finished = outcome.finished;
     assert!(finished.stopped);
     assert_eq!(
         finished.reports.iter().map(|r| r.pass).collect::<Vec<_>>(),
         ["fold-constants", "fold-scalings"]
     );
     driver.stop_after = None;
-    let error = run_standard(&mut driver, &mut module, Evidence::Samples(&[])).unwrap_err();
+    let error = run_standard(&mut driver, &mut module, evidence, ACCURACY).unwrap_err();
     let PassError::Illegal(illegal) = &error else {
         panic!("{error}")
     };

@@ -68,6 +68,20 @@ pub fn eval_all(module: &Module, inputs: &Tensors) -> Result<BTreeMap<NodeId, Te
         .collect())
 }
 
+/// The value of one node, from the values of its operands; that of an input from `inputs`.
+///
+/// # Errors
+/// Those of [`eval`]; operands are as many as the node has, or it is faulty.
+pub fn eval_node(
+    module: &Module,
+    id: NodeId,
+    inputs: &Tensors,
+    operands: &[Arc<Tensor>],
+) -> Result<Arc<Tensor>, EvalError> {
+    let node = module.graph.get(id).ok_or(EvalError::Graph)?;
+    value_of(module, inputs, id, node, operands)
+}
+
 /// The values of all nodes, or of those that are outputs.
 fn run(
     module: &Module,

@@ -1,0 +1,374 @@
+//! approximate: every function becomes a polynomial in the Chebyshev basis over the range of its operand.
+//!
+//! The domain is the calibrated range widened by the margin, or what interval arithmetic gives from declared input
+//! ranges. A function that is a straight line there is replaced by it. The degrees are chosen by what the outputs need
+//! ([`search`]): on calibration samples the network is evaluated with polynomials until decisions (or the wanted
+//! precision) are kept at the fewest levels. Without samples every layer is fitted to a fixed precision.
+//!
+//! Functions that jump are left alone, for `legalise` to refuse.
+
+mod domain;
+mod error;
+mod layer;
+mod quality;
+mod search;
+mod simulate;
+#[cfg(test)]
+mod tests;
+
+pub use error::ApproximationError;
+
+use super::{PassError, RangeError, TensorPass, interval, measure};
+use crate::data::Evidence;
+use crate::workload::{Workload, spread};
+use cipherloom_ir::tensor::{Function, Module, Op, Patch};
+use cipherloom_ir::{NodeId, Origin, Range, Tensor, Tensors};
+use layer::{Fitted, Kind, Layer};
+use search::{Choice, DEPTHS, Goal};
+use simulate::Simulation;
+use std::collections::BTreeMap;
+
+/// Multiply-accumulates that one simulation may take.
+const SIMULATION_WORK: f64 = 6e8;
+/// Values that a simulation may keep.
+const SIMULATION_VALUES: f64 = 3e7;
+/// Samples of a simulation, whatever they cost, and at most.
+const SIMULATED: (usize, usize) = (48, 512);
+/// The precision of a layer, relative to its largest value, where there are no samples.
+const WITHOUT_SAMPLES: f64 = 1.0 / 256.0;
+/// Bounds from intervals are widened by this: polynomials overshoot a little.
+const OVERSHOOT: f64 = 1.02;
+
+/// What is asked of approximations.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Accuracy {
+    /// The factor by which values may exceed their range.
+    pub margin: f64,
+    /// The wanted precision of the outputs in bits; without it, decisions are kept.
+    pub precision: Option<f64>,
+}
+
+/// A function that was replaced by a polynomial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Approximated {
+    /// Where the function came from.
+    pub origin: Origin,
+    /// The function.
+    pub function: Function,
+    /// The range of its operand, without margin.
+    pub seen: Range,
+    /// The range on which the polynomial is close to it.
+    pub domain: Range,
+    /// The polynomial's degree.
+    pub degree: usize,
+    /// The levels that it takes.
+    pub depth: u32,
+    /// The largest error over the domain.
+    pub sup_error: f64,
+    /// The root of the mean square error over the values of the samples; 0 without samples.
+    pub rms_error: f64,
+}
+
+/// What the polynomials do to the outputs, on the samples of the simulation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OutputError {
+    /// The samples.
+    pub samples: usize,
+    /// The share of them that keep their argmax, or side of the threshold.
+    pub agreement: f64,
+    /// The root of the mean square error, relative to the largest output.
+    pub rms: f64,
+    /// The largest error, relative to the largest output.
+    pub largest: f64,
+}
+
+/// The pass; see the module's text.
+#[derive(Debug)]
+pub struct Approximate<'a> {
+    evidence: Evidence<'a>,
+    accuracy: Accuracy,
+    /// What was replaced, once the pass has run.
+    pub replaced: Vec<Approximated>,
+    /// What that does to the outputs; `None` where nothing was replaced or there are no samples.
+    pub outputs: Option<OutputError>,
+}
+
+impl<'a> Approximate<'a> {
+    /// The pass over the given evidence.
+    pub fn new(evidence: Evidence<'a>, accuracy: Accuracy) -> Self {
+        Self {
+            evidence,
+            accuracy,
+            replaced: Vec::new(),
+            outputs: None,
+        }
+    }
+}
+
+impl TensorPass for Approximate<'_> {
+    fn name(&self) -> &'static str {
+        "approximate"
+    }
+
+    fn doc(&self) -> &'static str {
+        "replace functions by polynomials over the ranges of their operands"
+    }
+
+    fn repeats(&self) -> bool {
+        false
+    }
+
+    fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
+        let functions = functions(module);
+        if functions.is_empty() {
+            return Ok(None);
+        }
+        let (seen, margin) = match self.evidence {
+            Evidence::Samples(samples) => (sampled(module, samples)?, self.accuracy.margin),
+            Evidence::Declared(ranges) => {
+                (declared(module, ranges, self.accuracy.margin)?, OVERSHOOT)
+            }
+        };
+        let mut patch = Patch::new(module);
+        let mut layers = Vec::new();
+        let mut faults = Vec::new();
+        for (node, operand, function) in functions {
+            let Some((found, seen)) = module.graph.get(node).zip(seen.get(&operand).copied())
+            else {
+                continue;
+            };
+            match domain::domain(function, seen, margin) {
+                Err(reason) => faults.push((found.origin.clone(), function.name(), reason)),
+                Ok(domain) => match domain::straight(function, domain) {
+                    Some(line) => replace_by_line(module, &mut patch, node, operand, line),
+                    None => layers.push(Layer::new(
+                        node,
+                        function.clone(),
+                        found.origin.clone(),
+                        seen,
+                        domain,
+                    )),
+                },
+            }
+        }
+        if !faults.is_empty() {
+            return Err(PassError::Approximation(ApproximationError::Domains {
+                source: module.source.clone(),
+                functions: faults,
+            }));
+        }
+        let fits = match self.evidence {
+            Evidence::Samples(samples) if !layers.is_empty() => {
+                self.by_simulation(module, samples, &mut layers)?
+            }
+            _ => self.by_largest_error(module, &mut layers)?,
+        };
+        for (layer, fit) in layers.iter().zip(fits) {
+            let series = fit.series.as_ref();
+            self.replaced.push(approximated(layer, &fit));
+            patch.set_op(
+                layer.node,
+                Op::Approximation {
+                    function: layer.function.clone(),
+                    domain: series.domain,
+                    coefficients: series.coefficients.clone(),
+                },
+            );
+        }
+        Ok(Some(patch))
+    }
+}
+
+impl Approximate<'_> {
+    /// Degrees by simulation.
+    fn by_simulation(
+        &mut self,
+        module: &Module,
+        samples: &[Tensors],
+        layers: &mut [Layer],
+    ) -> Result<Vec<Fitted>, PassError> {
+        let Workload { work, values } = Workload::of(module);
+        let (least, most) = SIMULATED;
+        let count = (SIMULATION_WORK / work).clamp(least as f64, most as f64);
+        let count = count.min((SIMULATION_VALUES / values).max(4.0)) as usize;
+        let samples = spread(samples, count);
+        let mut simulation = Simulation::new(module, &samples).map_err(RangeError::from)?;
+        for layer in layers.iter_mut() {
+            let mut density = crate::approx::Density::new(layer.domain);
+            if let [operand] = module.graph.operands(layer.node)[..] {
+                simulation.values_of(operand).for_each(|v| density.add(v));
+            }
+            layer.density = Some(density);
+        }
+        let goal = Goal::new(self.accuracy.precision, simulation.samples());
+        let choice = search::choose(layers, &mut simulation, goal).map_err(RangeError::from)?;
+        let fits = |layers: &mut [Layer], choice: &Choice| -> Vec<Fitted> {
+            let each = layers.iter_mut().zip(&choice.depths).zip(&choice.kinds);
+            each.filter_map(|((l, d), k)| l.fit(*d, *k)).collect()
+        };
+        match choice {
+            Ok(choice) => {
+                self.outputs = Some(OutputError {
+                    samples: simulation.samples(),
+                    agreement: 1.0 - choice.quality.disagreement,
+                    rms: choice.quality.rms,
+                    largest: choice.quality.largest,
+                });
+                Ok(fits(layers, &choice))
+            }
+            Err(choice) => {
+                let fits = fits(layers, &choice);
+                let layers = layers.iter().zip(&fits).map(|(l, f)| approximated(l, f));
+                Err(PassError::Approximation(ApproximationError::OutOfReach {
+                    source: module.source.clone(),
+                    precision: self.accuracy.precision,
+                    reached: -libm::log2(choice.quality.largest),
+                    agreement: 1.0 - choice.quality.disagreement,
+                    layers: layers.collect(),
+                }))
+            }
+        }
+    }
+
+    /// The lowest degrees whose largest error is small enough in each layer by itself; the highest where none is.
+    fn by_largest_error(
+        &self,
+        module: &Module,
+        layers: &mut [Layer],
+    ) -> Result<Vec<Fitted>, PassError> {
+        let wanted = match self.accuracy.precision {
+            Some(bits) => libm::exp2(-bits - 1.0),
+            None => WITHOUT_SAMPLES,
+        };
+        let mut fits = Vec::new();
+        for layer in layers.iter_mut() {
+            let bound = wanted * layer.largest();
+            let mut depths = DEPTHS.filter_map(|d| layer.fit(d, Kind::Minimax));
+            let mut last = None;
+            let found = depths.find(|fit| {
+                last = Some(fit.clone());
+                fit.sup_error <= bound
+            });
+            drop(depths);
+            match found.or(last) {
+                Some(fit) => fits.push(fit),
+                None => {
+                    let reason = format!(
+                        "its values are not finite on [{}, {}]",
+                        layer.domain.lo, layer.domain.hi
+                    );
+                    return Err(PassError::Approximation(ApproximationError::Domains {
+                        source: module.source.clone(),
+                        functions: vec![(layer.origin.clone(), layer.function.name(), reason)],
+                    }));
+                }
+            }
+        }
+        Ok(fits)
+    }
+}
+
+fn approximated(layer: &Layer, fit: &Fitted) -> Approximated {
+    let degree = fit.series.degree();
+    Approximated {
+        origin: layer.origin.clone(),
+        function: layer.function.clone(),
+        seen: layer.seen,
+        domain: layer.domain,
+        degree,
+        depth: (degree + 1).next_power_of_two().ilog2(),
+        sup_error: fit.sup_error,
+        rms_error: layer.rms_error(&fit.series),
+    }
+}
+
+/// The functions that polynomials can replace: node, operand, function.
+fn functions(module: &Module) -> Vec<(NodeId, NodeId, &Function)> {
+    let Ok(order) = module.graph.topological() else {
+        return vec![];
+    };
+    let one = |id: NodeId| match (&module.graph.get(id)?.op, &module.graph.operands(id)[..]) {
+        (Op::Function(function), [operand]) if !function.is_step() => {
+            Some((id, *operand, function))
+        }
+        _ => None,
+    };
+    order.into_iter().filter_map(one).collect()
+}
+
+/// All values' ranges on the samples. A function that has no value on one of them is refused as such.
+fn sampled(module: &Module, samples: &[Tensors]) -> Result<BTreeMap<NodeId, Range>, PassError> {
+    let error = match measure(module, Evidence::Samples(samples)) {
+        Ok(measured) => return Ok(measured.ranges),
+        Err(error) => error,
+    };
+    if let RangeError::NotFinite { node, sample, .. } = &error
+        && let Some(found) = module.graph.get(*node)
+        && let Op::Function(function) = &found.op
+        && let Some(pole) = function.pole()
+    {
+        let reason = format!(
+            "{} has no value {}, where its operand lies on sample {}",
+            function.formula(),
+            domain::place(pole),
+            sample.unwrap_or(0)
+        );
+        return Err(PassError::Approximation(ApproximationError::Domains {
+            source: module.source.clone(),
+            functions: vec![(found.origin.clone(), function.name(), reason)],
+        }));
+    }
+    Err(error.into())
+}
+
+/// All values' bounds from the inputs' ranges, widened by the margin.
+fn declared(
+    module: &Module,
+    ranges: &BTreeMap<String, Range>,
+    margin: f64,
+) -> Result<BTreeMap<NodeId, Range>, RangeError> {
+    let widened = ranges
+        .iter()
+        .map(|(name, range)| (name.clone(), range.widened(margin)))
+        .collect();
+    let intervals = interval::propagate(module, &widened)?;
+    let bound = |(id, interval): (NodeId, interval::Interval)| Some((id, interval.range()?));
+    Ok(intervals.into_iter().filter_map(bound).collect())
+}
+
+/// Replaces a function by `slope x + constant`.
+fn replace_by_line(
+    module: &Module,
+    patch: &mut Patch,
+    node: NodeId,
+    operand: NodeId,
+    (slope, constant): (f64, f64),
+) {
+    let Some(found) = module.graph.get(node) else {
+        return;
+    };
+    if (slope, constant) == (1.0, 0.0) {
+        return patch.replace(node, operand);
+    }
+    let mut result = operand;
+    let mut add = |patch: &mut Patch, op: Op| {
+        result = patch.add(
+            op,
+            &[result],
+            found.shape.clone(),
+            None,
+            found.origin.clone(),
+        );
+        result
+    };
+    let mut last = operand;
+    if slope != 1.0 {
+        let value = patch.add_constant("slope", Tensor::from_vec(vec![slope]));
+        last = add(patch, Op::MulConst { value });
+    }
+    if constant != 0.0 {
+        let value = patch.add_constant("constant", Tensor::from_vec(vec![constant]));
+        last = add(patch, Op::AddConst { value });
+    }
+    patch.replace(node, last);
+}
