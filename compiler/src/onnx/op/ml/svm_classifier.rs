@@ -19,6 +19,9 @@ use crate::onnx::op::activation::apply;
 use cipherloom_ir::Tensor;
 use cipherloom_ir::tensor::{Function, Op, Reduction};
 
+/// Two classes, the smaller one first.
+type Pair = (usize, usize);
+
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     call.arity(1, 1)?;
     let transform = Transform::of(call)?;
@@ -96,7 +99,7 @@ fn decisions(
     coefficients: &[f64],
     sizes: &[usize],
     count: usize,
-) -> Result<(Vec<f64>, Vec<(usize, usize)>), Refusal> {
+) -> Result<(Vec<f64>, Vec<Pair>), Refusal> {
     let classes = sizes.len();
     if (classes - 1).checked_mul(count) != Some(coefficients.len()) {
         return Err(format!(
@@ -105,7 +108,7 @@ fn decisions(
         )
         .into());
     }
-    let pairs: Vec<(usize, usize)> = (0..classes)
+    let pairs: Vec<Pair> = (0..classes)
         .flat_map(|i| (i + 1..classes).map(move |j| (i, j)))
         .collect();
     computed_count(&[pairs.len(), count])?;
@@ -132,7 +135,7 @@ fn decisions(
 fn votes(
     call: &mut Call<'_>,
     scores: &Encrypted,
-    pairs: &[(usize, usize)],
+    pairs: &[Pair],
     classes: usize,
 ) -> Result<Encrypted, Refusal> {
     let rows = scores.shape.first().copied().unwrap_or(1);
