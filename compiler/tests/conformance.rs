@@ -216,6 +216,7 @@ fn the_models_give_their_reference_outputs_or_a_clear_refusal() {
         "wine-mlp-softmax",
         "breast-cancer-linearsvc-skl",
         "breast-cancer-logreg-skl",
+        "breast-cancer-mlp-skl",
         "breast-cancer-pipeline-skl",
         "lenet5-maxpool",
         "resnet20",
