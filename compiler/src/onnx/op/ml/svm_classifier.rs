@@ -67,7 +67,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     let rho = rho.get(..pairs.len()).ok_or("rho has too few numbers")?;
     let values = kernel.apply(call, &x, (vectors, features), count)?;
     let scores = dense(call, &values, (weights, count), rho.to_vec())?;
-    let votes = votes(call, &scores, &pairs, classes)?;
+    let votes = votes(call, &scores, pairs.len(), classes)?;
     let label = labels.of_largest(call, &votes)?;
     let second = match (classes, platt) {
         (2, Some((a, b))) => both(call, &scores, -a, -b, Some(Function::Sigmoid))?,
@@ -108,10 +108,11 @@ fn decisions(
         )
         .into());
     }
+    let number = classes.saturating_mul(classes - 1) / 2;
+    computed_count(&[number, count.max(1)])?;
     let pairs: Vec<Pair> = (0..classes)
         .flat_map(|i| (i + 1..classes).map(move |j| (i, j)))
         .collect();
-    computed_count(&[pairs.len(), count])?;
     let mut owners = Vec::with_capacity(count);
     for (class, size) in sizes.iter().enumerate() {
         owners.extend(std::iter::repeat_n(class, *size));
@@ -135,26 +136,27 @@ fn decisions(
 fn votes(
     call: &mut Call<'_>,
     scores: &Encrypted,
-    pairs: &[Pair],
+    pairs: usize,
     classes: usize,
 ) -> Result<Encrypted, Refusal> {
     let rows = scores.shape.first().copied().unwrap_or(1);
     let shape = vec![rows, classes, classes - 1];
     computed_count(&shape)?;
     let (mut index, mut factor, mut offset) = (vec![], vec![], vec![]);
+    // The pair (i, j) stands behind those of all smaller i, of which each has classes - 1 - i.
+    let pair = |i: usize, j: usize| i * (2 * classes - i - 1) / 2 + j - i - 1;
+    for class in 0..classes {
+        for other in (0..classes).filter(|other| *other != class) {
+            let first = class < other;
+            factor.push(if first { 1.0 } else { -1.0 });
+            offset.push(if first { 0.0 } else { 1.0 });
+        }
+    }
     for row in 0..rows {
         for class in 0..classes {
-            for (p, (i, j)) in pairs.iter().enumerate() {
-                if *i == class || *j == class {
-                    index.push((row * pairs.len() + p) as f64);
-                }
-                if row == 0 && *i == class {
-                    factor.push(1.0);
-                    offset.push(0.0);
-                } else if row == 0 && *j == class {
-                    factor.push(-1.0);
-                    offset.push(1.0);
-                }
+            for other in (0..classes).filter(|other| *other != class) {
+                let p = pair(class.min(other), class.max(other));
+                index.push((row * pairs + p) as f64);
             }
         }
     }
