@@ -191,7 +191,7 @@ impl Compiler {
             compiler = compiler.stop_after(pass);
         }
         let compiled = compiler.compile_with(model.module(), print)?;
-        let needed = cipherloom_runtime::memory::predicted(&compiled.plan);
+        let needed = cipherloom_ir::plan::residency(&compiled.plan, self.max_memory).bytes;
         if let Some(limit) = self.max_memory.filter(|limit| needed > *limit) {
             return Err(Error::MaxMemory { needed, limit });
         }

@@ -44,7 +44,7 @@ fn random(params: &Parameters, level: usize, special: bool, index: u64) -> Poly 
 fn transforms(c: &mut Criterion) {
     for log_n in [15, 16] {
         let mut group = c.benchmark_group(format!("NTT of 2^{log_n}"));
-        for bits in [31.9, 40.0, 49.9] {
+        for bits in [31.9_f64, 40.0, 49.9] {
             let params = literal(log_n, 1, bits.min(46.0), 1);
             let q = ntt_primes_near(log_n, bits, 1, &params.p);
             let params = Parameters::insecure_for_tests(&CkksLiteral { q, ..params });

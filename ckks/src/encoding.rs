@@ -18,7 +18,7 @@ use cipherloom_ir::Scale;
 use cipherloom_ir::security::log2_product;
 use crt::CentredCrt;
 use fft::SlotTransform;
-use quantize::Coefficients;
+pub(crate) use quantize::Coefficients;
 use zeroize::Zeroizing;
 
 /// Encodes and decodes for one set of parameters.
@@ -56,11 +56,7 @@ impl Encoder {
         level: usize,
         scale: &Scale,
     ) -> Result<Plaintext, CkksError> {
-        let coefficients = self.round(
-            values.iter().map(|re| Complex64 { re: *re, im: 0.0 }),
-            level,
-            scale,
-        )?;
+        let coefficients = self.coefficients(values, level, scale)?;
         self.plaintext(&coefficients, values.len(), level, scale)
     }
 
@@ -85,20 +81,26 @@ impl Encoder {
         special: bool,
         scale: &Scale,
     ) -> Result<PeriodicPoly, CkksError> {
-        let coefficients = self.round(
-            values.iter().map(|re| Complex64 { re: *re, im: 0.0 }),
-            level,
-            scale,
-        )?;
+        let coefficients = self.coefficients(values, level, scale)?;
         let mut poly =
             PeriodicPoly::zero(&self.params, values.len(), level, special, scale.clone())?;
         for limb in 0..poly.limbs() {
-            let prime = self.params.prime(level, limb).ok_or(CkksError::Shape)?;
             let words = poly.limb_mut(limb);
-            coefficients.reduce_into(prime, 1, words);
+            coefficients.reduce_into(&self.params.limb(level, limb).modulus, 1, words);
             self.params.subring_ntt(level, limb, words)?;
         }
         Ok(poly)
+    }
+
+    /// The coefficients of the polynomial in `X^(N/2n)` that n real values are encoded as; errors as for [`Encoder::encode`].
+    pub(crate) fn coefficients(
+        &self,
+        values: &[f64],
+        level: usize,
+        scale: &Scale,
+    ) -> Result<Coefficients, CkksError> {
+        let values = values.iter().map(|re| Complex64 { re: *re, im: 0.0 });
+        self.round(values, level, scale)
     }
 
     /// The real parts of the first `count` slots.
@@ -177,8 +179,9 @@ impl Encoder {
     ) -> Result<Plaintext, CkksError> {
         let mut poly = Poly::zero(&self.params, level, false, Domain::Coefficient);
         let stride = self.params.slots() / count;
-        for (i, prime) in self.params.q()[..=level].iter().enumerate() {
-            coefficients.reduce_into(*prime, stride, poly.limb_mut(i));
+        for i in 0..=level {
+            let modulus = &self.params.limb_at(i).modulus;
+            coefficients.reduce_into(modulus, stride, poly.limb_mut(i));
         }
         poly.to_ntt(&self.params);
         Plaintext::new(poly, scale.clone())

@@ -1,7 +1,7 @@
 //! Encoded vectors.
 
 use crate::error::CkksError;
-use crate::kernel::{self, Buffer, Words};
+use crate::kernel::Buffer;
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
 use cipherloom_ir::Scale;
@@ -108,19 +108,6 @@ impl PeriodicPoly {
     /// The same, to write; words must stay below the limb's prime.
     pub fn limb_mut(&mut self, i: usize) -> &mut [u64] {
         &mut self.words[i * self.width..(i + 1) * self.width]
-    }
-
-    /// The words of each limb in Montgomery form.
-    pub(crate) fn into_montgomery(mut self, params: &Parameters) -> Vec<Words> {
-        (0..self.limbs())
-            .map(|i| {
-                let modulus = &params.limb(self.level, i).modulus;
-                kernel::mul_shoup_assign(modulus, self.limb_mut(i), modulus.shoup(modulus.one));
-                let mut words = Words::unspecified(modulus, self.width);
-                words.write(0, self.limb(i));
-                words
-            })
-            .collect()
     }
 
     /// The period n.

@@ -5,19 +5,20 @@
 //! and diagonals of period n are rotated as vectors of all N/2 slots, which is the same.
 
 mod apply;
+mod diagonals;
 #[cfg(test)]
 mod tests;
 
 use crate::encoding::Encoder;
 use crate::error::CkksError;
-use crate::kernel::{MAX_TERMS, Words};
-use crate::parallel;
+use crate::kernel::MAX_TERMS;
 use crate::params::Parameters;
 use cipherloom_ir::Scale;
 use cipherloom_ir::plan::{Diagonal, Transform};
+use diagonals::Diagonals;
 use std::collections::BTreeMap;
 
-/// A linear transform, its diagonals encoded compactly: 2n words per diagonal and prime for period n.
+/// A linear transform, its diagonals encoded compactly: 2n words per diagonal and resident prime for period n.
 pub struct LinearTransform {
     name: String,
     level: usize,
@@ -29,10 +30,8 @@ pub struct LinearTransform {
     babies: Vec<Vec<u32>>,
     /// For each row of blocks, by giant step: the products to sum up.
     rows: Vec<BTreeMap<u32, Vec<Term>>>,
-    /// The diagonals modulo `q_0 .. q_level` and the special primes, in Montgomery form.
-    diagonals: Vec<Vec<Words>>,
-    /// 2n for period n.
-    width: usize,
+    /// The diagonals modulo `q_0 .. q_level` and the special primes.
+    diagonals: Diagonals,
 }
 
 /// One product of a diagonal and a rotated operand.
@@ -54,6 +53,21 @@ impl LinearTransform {
         params: &Parameters,
         encoder: &Encoder,
         transform: &Transform,
+    ) -> Result<Self, CkksError> {
+        Self::with_resident(params, encoder, transform, usize::MAX)
+    }
+
+    /// [`Self::new`] with the diagonals expanded modulo the first `resident` limbs alone (`q_0 .. q_level`, then the special
+    /// primes). Modulo the others they are kept as integers and expanded each time the transform is applied, which takes
+    /// one transform of 2n words per diagonal and limb. Results are the same to the bit.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_resident(
+        params: &Parameters,
+        encoder: &Encoder,
+        transform: &Transform,
+        resident: usize,
     ) -> Result<Self, CkksError> {
         validate(params, transform)?;
         let step = transform.baby_step as u32;
@@ -105,7 +119,8 @@ impl LinearTransform {
                 reason: format!("a giant step sums up more than {MAX_TERMS} diagonals"),
             });
         }
-        let diagonals = encode(params, encoder, transform, &recipes)?;
+        let shape = (transform.period, transform.level, &transform.plain_scale);
+        let diagonals = Diagonals::encode(params, encoder, &recipes, shape, resident)?;
         Ok(Self {
             name: transform.name.clone(),
             level: transform.level,
@@ -115,7 +130,6 @@ impl LinearTransform {
             babies,
             rows,
             diagonals,
-            width: 2 * transform.period,
         })
     }
 
@@ -141,34 +155,8 @@ impl LinearTransform {
 
     /// The bytes that the diagonals take in memory.
     pub fn bytes(&self) -> usize {
-        self.diagonals.iter().flatten().map(Words::bytes).sum()
+        self.diagonals.bytes()
     }
-}
-
-/// Encodes each diagonal, rotated by minus its giant step, and brings it into Montgomery form.
-fn encode(
-    params: &Parameters,
-    encoder: &Encoder,
-    transform: &Transform,
-    recipes: &[(u32, &Diagonal)],
-) -> Result<Vec<Vec<Words>>, CkksError> {
-    let mut results: Vec<Result<Vec<Words>, CkksError>> = Vec::with_capacity(recipes.len());
-    results.resize_with(recipes.len(), || Err(CkksError::Shape));
-    // Some diagonals at a time, so that a task is worth handing to another thread.
-    let jobs = results.chunks_mut(16).zip(recipes.chunks(16)).collect();
-    parallel::for_each(
-        jobs,
-        |(results, recipes): (&mut [_], &[(u32, &Diagonal)])| {
-            for (result, (giant, diagonal)) in results.iter_mut().zip(recipes) {
-                let mut values = diagonal.values.clone();
-                values.rotate_right(*giant as usize % transform.period);
-                let encoded =
-                    encoder.encode_periodic(&values, transform.level, true, &transform.plain_scale);
-                *result = encoded.map(|poly| poly.into_montgomery(params));
-            }
-        },
-    );
-    results.into_iter().collect()
 }
 
 fn validate(params: &Parameters, transform: &Transform) -> Result<(), CkksError> {
@@ -238,7 +226,7 @@ fn validate(params: &Parameters, transform: &Transform) -> Result<(), CkksError>
 
 impl std::fmt::Debug for LinearTransform {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let diagonals = self.diagonals.len();
+        let diagonals = self.diagonals.count();
         write!(
             f,
             "LinearTransform({:?}, level {}, {diagonals} diagonals)",

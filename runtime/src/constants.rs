@@ -4,7 +4,7 @@ use crate::ServerError;
 use cipherloom_ckks::encoding::Encoder;
 use cipherloom_ckks::{CkksError, LinearTransform, Parameters, PeriodicPoly, Plaintext};
 use cipherloom_ir::Scale;
-use cipherloom_ir::plan::{Plan, Step, StepOp};
+use cipherloom_ir::plan::{Plan, Residency, Step, StepOp};
 use rayon::prelude::*;
 
 /// The constants of a plan's steps.
@@ -15,13 +15,22 @@ pub(crate) struct Constants {
 }
 
 impl Constants {
-    /// Encodes all constants, on all threads of the current pool.
-    pub(crate) fn new(plan: &Plan, params: &Parameters) -> Result<Self, ServerError> {
+    /// Encodes all constants, on all threads of the current pool; of each transform as many limbs as `held` says stay
+    /// expanded.
+    pub(crate) fn new(
+        plan: &Plan,
+        params: &Parameters,
+        held: &Residency,
+    ) -> Result<Self, ServerError> {
         let encoder = Encoder::new(params);
         let transforms = plan
             .transforms
             .par_iter()
-            .map(|t| LinearTransform::new(params, &encoder, t))
+            .enumerate()
+            .map(|(i, t)| {
+                let limbs = held.limbs.get(i).copied().unwrap_or(usize::MAX);
+                LinearTransform::with_resident(params, &encoder, t, limbs)
+            })
             .collect::<Result<_, CkksError>>()?;
         let vectors = plan
             .steps

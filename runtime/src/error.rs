@@ -68,7 +68,9 @@ pub enum ServerError {
         reason: String,
     },
     /// The machine has too little memory.
-    #[error("running this plan needs {needed} bytes of memory; this machine has {available} left")]
+    #[error(
+        "running this plan needs {needed} bytes of memory, even with its matrices expanded at use; {available} are left or allowed"
+    )]
     Memory {
         /// Bytes that the plan needs.
         needed: u64,

@@ -1,6 +1,6 @@
 //! The memory that this machine has, this process used, and a plan will need.
 
-use cipherloom_ir::plan::{Plan, run_bytes};
+use cipherloom_ir::plan::{Plan, Residency, run_bytes};
 use std::fs;
 
 /// Bytes that a new allocation may still take without swapping; `None` where the system does not tell.
@@ -25,9 +25,17 @@ fn kilobytes(text: &str, key: &str) -> Option<u64> {
         .checked_mul(1024)
 }
 
-/// Bytes that executing a plan needs at its peak, as [`run_bytes`] counts them.
+/// Bytes that executing a plan takes at its peak where there is room for all, as [`run_bytes`] counts them.
 pub fn predicted(plan: &Plan) -> u64 {
     run_bytes(plan)
+}
+
+/// What a run holds of a plan's transforms within `max_memory` bytes; without that, within what the machine has left, less
+/// an eighth for everything else.
+pub fn residency(plan: &Plan, max_memory: Option<u64>) -> Residency {
+    let spare = available().map(|bytes| bytes - bytes / 8);
+    let limit = [spare, max_memory].into_iter().flatten().min();
+    cipherloom_ir::plan::residency(plan, limit)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use cipherloom_ckks::{
     Ciphertext, EvaluationKeys, Evaluator, KeyName, KeyStore, Parameters, SeededEvaluationKeys,
 };
 use cipherloom_ir::container::{KeyId, PlanId};
-use cipherloom_ir::plan::{self, ClientPlan, KeyRequest, Plan, PlanPort};
+use cipherloom_ir::plan::{self, ClientPlan, KeyRequest, Plan, PlanPort, Residency};
 use std::sync::Arc;
 
 /// A verified plan and its id; cheap to clone.
@@ -79,7 +79,7 @@ impl Server {
     /// # Errors
     /// Parameters below the plan's security target, a malformed plan, a missing key, or too little memory.
     pub fn new(plan: ServerPlan, mut keys: SeededEvaluationKeys) -> Result<Self, ServerError> {
-        let params = check_plan(&plan)?;
+        let (params, held) = check_plan(&plan, None)?;
         let request = &plan.plan().keys;
         keys.relinearization
             .take_if(|_| request.relinearization.is_none());
@@ -87,17 +87,18 @@ impl Server {
         keys.rotations
             .retain(|steps, _| request.rotations.iter().any(|spec| spec.steps == *steps));
         let keys = keys.expand(&params);
-        Self::with_keys(plan, &params, keys)
+        Self::with_keys(plan, &params, keys, &held)
     }
 
     fn with_keys(
         plan: ServerPlan,
         params: &Parameters,
         keys: EvaluationKeys,
+        held: &Residency,
     ) -> Result<Self, ServerError> {
         check_keys(&plan.plan().keys, &keys)?;
         Ok(Self {
-            constants: Constants::new(plan.plan(), params)?,
+            constants: Constants::new(plan.plan(), params, held)?,
             plan,
             evaluator: Evaluator::new(params),
             key_id: keys.key_id,
@@ -111,9 +112,22 @@ impl Server {
     /// As [`Self::new`], and a key file that is damaged, belongs to another plan, or holds a key for more levels than the
     /// plan asks for.
     pub fn with_key_bytes(plan: ServerPlan, keys: &[u8]) -> Result<Self, ServerError> {
-        let params = check_plan(&plan)?;
+        Self::within(plan, keys, None)
+    }
+
+    /// [`Self::with_key_bytes`] in at most `max_memory` bytes, so far as they are there: diagonals of transforms that there
+    /// is no room for are expanded at use, which takes longer and gives the same results.
+    ///
+    /// # Errors
+    /// As [`Self::with_key_bytes`].
+    pub fn within(
+        plan: ServerPlan,
+        keys: &[u8],
+        max_memory: Option<u64>,
+    ) -> Result<Self, ServerError> {
+        let (params, held) = check_plan(&plan, max_memory)?;
         let keys = wire::expanded_keys_from_bytes(&params, plan.id(), keys, &plan.plan().keys)?;
-        Self::with_keys(plan, &params, keys)
+        Self::with_keys(plan, &params, keys, &held)
     }
 
     /// The plan.
@@ -292,14 +306,22 @@ fn refuse(name: &str, reason: String) -> ServerError {
     }
 }
 
-/// The plan's parameters, frozen, where there is memory enough to execute it.
-fn check_plan(plan: &ServerPlan) -> Result<Parameters, ServerError> {
+/// The plan's parameters, frozen, and what is held of its transforms, where there is memory enough to execute it.
+fn check_plan(
+    plan: &ServerPlan,
+    max_memory: Option<u64>,
+) -> Result<(Parameters, Residency), ServerError> {
     let params = Parameters::new(&plan.plan().params)?;
-    let needed = memory::predicted(plan.plan());
-    if let Some(available) = memory::available().filter(|available| needed > *available) {
-        return Err(ServerError::Memory { needed, available });
+    let available = [memory::available(), max_memory];
+    let available = available.into_iter().flatten().min();
+    let held = memory::residency(plan.plan(), max_memory);
+    match available {
+        Some(available) if held.bytes > available => Err(ServerError::Memory {
+            needed: held.bytes,
+            available,
+        }),
+        _ => Ok((params, held)),
     }
-    Ok(params)
 }
 
 /// Every key that the plan asks for must be there, up to the level at which it is used.

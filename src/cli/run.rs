@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// How many threads to use; all cores without it
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
+    /// The most memory to use; matrices that do not fit are expanded at use, which is slower
+    #[arg(long, value_name = "BYTES")]
+    max_memory: Option<u64>,
 }
 
 /// What `--json` prints: seconds of the evaluation alone, of all samples.
@@ -44,8 +47,8 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let plan = super::read_server_plan(&args.plan)?;
     let start = Instant::now();
     let keys = files::read(&args.eval_key)?;
-    let server =
-        Server::with_key_bytes(plan, &keys).map_err(|e| Error::from(e).at(&args.eval_key))?;
+    let server = Server::within(plan, &keys, args.max_memory)
+        .map_err(|e| Error::from(e).at(&args.eval_key))?;
     drop(keys);
     ui.detail(&format!(
         "loaded and expanded in {:.3} s",

@@ -1,11 +1,14 @@
 //! Rounding scaled coefficients to integers.
 
 use crate::error::CkksError;
+use crate::kernel::Modulus;
 use crate::plaintext::Complex64;
 
 /// Integer coefficients, as narrow as they allow.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Coefficients {
+    /// All below 2^31 in absolute value.
+    Small(Vec<i32>),
     /// All below 2^62 in absolute value.
     Narrow(Vec<i64>),
     /// All below 2^126 in absolute value.
@@ -15,6 +18,12 @@ pub(crate) enum Coefficients {
 /// The largest coefficient that [`Coefficients`] can hold.
 const MAX_LOG2: f64 = 126.0;
 const MAX_LOG2_NARROW: i32 = 62;
+
+impl Default for Coefficients {
+    fn default() -> Self {
+        Self::Small(Vec::new())
+    }
+}
 
 impl Coefficients {
     /// Rounds `factor` times the complex coefficients to integers, ties to even: first all real parts, then all imaginary ones.
@@ -45,32 +54,49 @@ impl Coefficients {
             }
             largest = largest.max(x.abs());
         }
-        Ok(if largest < libm::exp2(f64::from(MAX_LOG2_NARROW)) {
+        Ok(if largest < f64::from(i32::MAX) {
+            Self::Small(parts().map(|x| x.round_ties_even() as i32).collect())
+        } else if largest < libm::exp2(f64::from(MAX_LOG2_NARROW)) {
             Self::Narrow(parts().map(|x| x.round_ties_even() as i64).collect())
         } else {
             Self::Wide(parts().map(|x| x.round_ties_even() as i128).collect())
         })
     }
 
-    /// Writes coefficient k modulo `modulus` to `limb[k * stride]`, and leaves the other words.
-    pub(crate) fn reduce_into(&self, modulus: u64, stride: usize, limb: &mut [u64]) {
-        let places = limb.iter_mut().step_by(stride.max(1));
+    /// The bytes in memory.
+    pub(crate) fn bytes(&self) -> usize {
         match self {
-            // Most vectors are small against the prime, and divisions are slow.
-            Self::Narrow(values) if values.iter().all(|c| c.unsigned_abs() < modulus) => {
-                let m = modulus as i64;
+            Self::Small(values) => 4 * values.len(),
+            Self::Narrow(values) => 8 * values.len(),
+            Self::Wide(values) => 16 * values.len(),
+        }
+    }
+
+    /// Writes coefficient k modulo `modulus` to `limb[k * stride]`, and leaves the other words.
+    pub(crate) fn reduce_into(&self, modulus: &Modulus, stride: usize, limb: &mut [u64]) {
+        let places = limb.iter_mut().step_by(stride.max(1));
+        let p = modulus.p as i64;
+        match self {
+            // Most vectors are small against the prime.
+            Self::Small(values) if values.iter().all(|c| i64::from(c.unsigned_abs()) < p) => {
+                places.zip(values).for_each(|(place, c)| {
+                    let c = i64::from(*c);
+                    *place = (c + (p & (c >> 63))) as u64;
+                });
+            }
+            Self::Small(values) => places
+                .zip(values)
+                .for_each(|(place, c)| *place = modulus.signed_residue(i64::from(*c))),
+            Self::Narrow(values) if values.iter().all(|c| c.unsigned_abs() < modulus.p) => {
                 places
                     .zip(values)
-                    .for_each(|(place, c)| *place = (c + (m & (c >> 63))) as u64);
+                    .for_each(|(place, c)| *place = (c + (p & (c >> 63))) as u64);
             }
-            Self::Narrow(values) => {
-                let m = modulus as i64;
-                places
-                    .zip(values)
-                    .for_each(|(place, c)| *place = c.rem_euclid(m) as u64);
-            }
+            Self::Narrow(values) => places
+                .zip(values)
+                .for_each(|(place, c)| *place = modulus.signed_residue(*c)),
             Self::Wide(values) => {
-                let m = i128::from(modulus);
+                let m = i128::from(modulus.p);
                 places
                     .zip(values)
                     .for_each(|(place, c)| *place = c.rem_euclid(m) as u64);
@@ -96,9 +122,9 @@ mod tests {
             },
         ];
         let rounded = Coefficients::round(&values, 4.0, 20.0).unwrap();
-        assert_eq!(rounded, Coefficients::Narrow(vec![5, -14, -3, 0]));
+        assert_eq!(rounded, Coefficients::Small(vec![5, -14, -3, 0]));
         let mut limb = [9; 8];
-        rounded.reduce_into(17, 2, &mut limb);
+        rounded.reduce_into(&Modulus::new(17), 2, &mut limb);
         assert_eq!(limb, [5, 9, 3, 9, 14, 9, 0, 9]);
     }
 
@@ -112,7 +138,7 @@ mod tests {
             .collect();
         for values in [values, small] {
             let mut limb = vec![0; values.len()];
-            Coefficients::Narrow(values.clone()).reduce_into(97, 1, &mut limb);
+            Coefficients::Narrow(values.clone()).reduce_into(&Modulus::new(97), 1, &mut limb);
             let expected = values.iter().map(|c| (i128::from(*c) % 97 + 97) % 97);
             assert!(limb.iter().map(|w| i128::from(*w)).eq(expected));
         }
@@ -125,7 +151,7 @@ mod tests {
             Coefficients::round(&[Complex64 { re: 1.0, im: -3.0 }], scale, 200.0).unwrap();
         assert_eq!(rounded, Coefficients::Wide(vec![1 << 100, -3 << 100]));
         let mut limb = [0; 2];
-        rounded.reduce_into((1 << 50) - 27, 1, &mut limb);
+        rounded.reduce_into(&Modulus::new((1 << 50) - 27), 1, &mut limb);
         // 2^100 = 27^2 modulo 2^50 - 27.
         assert_eq!(limb, [729, (1 << 50) - 27 - 3 * 729]);
     }

@@ -7,13 +7,13 @@
 //! 4. For one prime at a time: key switches by the giant steps, added up.
 //! 5. Folds likewise, then one division, fused with the rescale.
 
-use super::LinearTransform;
+use super::{LinearTransform, Term};
 use crate::automorphism::Automorphism;
 use crate::ciphertext::Ciphertext;
 use crate::division::{Divisor, divide};
 use crate::error::{CkksError, KeyName};
 use crate::evaluator::{Evaluator, same_level, same_scale};
-use crate::kernel::{self, Broadcast, BroadcastTerm, Buffer, Modulus, Row, Word};
+use crate::kernel::{self, Broadcast, BroadcastTerm, Buffer, Modulus, Row, Word, Words};
 use crate::keys::{KeyStore, SwitchingKey};
 use crate::parallel;
 use crate::params::Parameters;
@@ -121,7 +121,7 @@ impl Evaluator {
         }
         let limbs = level + 1 + self.params().p().len();
         let words = self.params().n() >> transform.log_run;
-        if transform.diagonals.iter().any(|d| d.len() != limbs) || transform.width != words {
+        if transform.diagonals.limbs() != limbs || transform.diagonals.width() != words {
             return Err(CkksError::Shape);
         }
         for x in operands {
@@ -295,6 +295,28 @@ fn rotate_limb(
     }
 }
 
+/// For each sum, its products; the modulus decides how wide the words of all diagonals are.
+#[derive(Default)]
+struct Factors<'a> {
+    narrow: Vec<Vec<BroadcastTerm<'a, u32>>>,
+    wide: Vec<Vec<BroadcastTerm<'a, u64>>>,
+}
+
+impl<'a> Factors<'a> {
+    /// The products of the next sum: diagonals and the two rows that each multiplies.
+    fn group(&mut self, terms: impl Iterator<Item = (Row<'a>, (&'a [u64], &'a [u64]))>) {
+        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
+        for (row, (row0, row1)) in terms {
+            match row {
+                Row::Narrow(words) => narrow.push((words, row0, row1)),
+                Row::Wide(words) => wide.push((words, row0, row1)),
+            }
+        }
+        self.narrow.push(narrow);
+        self.wide.push(wide);
+    }
+}
+
 impl LinearTransform {
     /// Adds the products of one column's rotations modulo one prime to the sums of all rows and giant steps; the
     /// first column sets them.
@@ -306,26 +328,44 @@ impl LinearTransform {
         rotations: &[u64],
         outs: &mut [[&mut [u64]; 2]],
     ) {
-        // The modulus decides how wide the words of all diagonals are.
-        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
-        for terms in self.rows.iter().flat_map(|row| row.values()) {
-            let (mut narrow_terms, mut wide_terms) = (Vec::new(), Vec::new());
-            for term in terms.iter().filter(|t| t.column == column) {
-                let (row0, row1) =
-                    rotations[2 * term.baby * params.n()..][..2 * params.n()].split_at(params.n());
-                match self.diagonals[term.diagonal][limb].row() {
-                    Row::Narrow(words) => narrow_terms.push((words, row0, row1)),
-                    Row::Wide(words) => wide_terms.push((words, row0, row1)),
-                }
+        let groups = || {
+            let all = self.rows.iter().flat_map(|row| row.values());
+            all.map(|terms| terms.iter().filter(|t| t.column == column))
+        };
+        let (n, modulus) = (params.n(), &params.limb(self.level, limb).modulus);
+        let rows = |term: &Term| rotations[2 * term.baby * n..][..2 * n].split_at(n);
+        if let Some(words) = self.diagonals.resident(limb) {
+            let mut factors = Factors::default();
+            for terms in groups() {
+                factors.group(terms.map(|t| (words[t.diagonal].row(), rows(t))));
             }
-            narrow.push(narrow_terms);
-            wide.push(wide_terms);
+            return self.multiply_factors(modulus, &factors, column == 0, outs);
         }
-        let modulus = &params.limb(self.level, limb).modulus;
-        if wide.iter().all(Vec::is_empty) {
-            self.multiply_terms(modulus, &narrow, column == 0, outs);
+        let mut space = Buffer::unspecified(self.diagonals.width());
+        for (terms, out) in groups().zip(outs.chunks_exact_mut(1)) {
+            let expanded = terms
+                .map(|t| {
+                    let words = self.diagonals.expand(params, t.diagonal, limb, &mut space);
+                    (words, rows(t))
+                })
+                .collect::<Vec<(Words, _)>>();
+            let mut factors = Factors::default();
+            factors.group(expanded.iter().map(|(words, rows)| (words.row(), *rows)));
+            self.multiply_factors(modulus, &factors, column == 0, out);
+        }
+    }
+
+    fn multiply_factors(
+        &self,
+        modulus: &Modulus,
+        factors: &Factors<'_>,
+        first: bool,
+        outs: &mut [[&mut [u64]; 2]],
+    ) {
+        if factors.wide.iter().all(Vec::is_empty) {
+            self.multiply_terms(modulus, &factors.narrow, first, outs);
         } else {
-            self.multiply_terms(modulus, &wide, column == 0, outs);
+            self.multiply_terms(modulus, &factors.wide, first, outs);
         }
     }
 

@@ -118,6 +118,18 @@ fn check(case: &Case, rescale: bool, tolerance: f64) -> u64 {
     };
     let (results, count) = run(1);
     assert_eq!(results, run(3).0);
+    // What is expanded at use gives the same bits, and takes less memory.
+    let limbs = transform.level + 1 + params.p().len();
+    for resident in [0, 1, limbs - 1] {
+        let encoder = Encoder::new(params);
+        let streamed =
+            LinearTransform::with_resident(params, &encoder, transform, resident).unwrap();
+        assert!(resident > 0 || streamed.bytes() < linear.bytes());
+        let again = evaluator
+            .linear_transform(&streamed, &operands, &keys, rescale)
+            .unwrap();
+        assert_eq!(again, results);
+    }
     let expected = clear(transform, &x);
     assert_eq!(results.len(), expected.len());
     for (c, y) in results.iter().zip(&expected) {

@@ -13,7 +13,7 @@ const PROCESS_BYTES: u64 = 11 << 20;
 /// Bytes per word of a limb that the tables of its transform take.
 const TABLE_BYTES: u64 = 64;
 /// Buffers that threads use at once are counted for this many.
-const THREADS: u64 = 4;
+pub(super) const THREADS: u64 = 4;
 
 /// What all keys of a plan take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,12 +27,12 @@ pub struct KeyBytes {
 }
 
 /// The bytes of the word that keeps a residue.
-fn word_bytes(prime: u64) -> u64 {
+pub(super) fn word_bytes(prime: u64) -> u64 {
     if prime < 1 << 32 { 4 } else { 8 }
 }
 
 /// The primes of a ring element at a level with special limbs.
-fn primes(params: &CkksLiteral, level: usize) -> impl Iterator<Item = u64> {
+pub(super) fn primes(params: &CkksLiteral, level: usize) -> impl Iterator<Item = u64> {
     params.q.iter().take(level + 1).chain(&params.p).copied()
 }
 
@@ -178,7 +178,8 @@ fn execution(plan: &Plan) -> u64 {
     peak + 2 * inputs
 }
 
-/// The peak of the resident memory, in bytes, of a process that executes a plan that passed the verifier.
+/// The peak of the resident memory, in bytes, of a process that executes a plan that passed the verifier and holds all
+/// diagonals expanded; see [`super::residency`] for less.
 pub fn run_bytes(plan: &Plan) -> u64 {
     let keys = key_bytes(plan);
     let params = &plan.params;

@@ -9,6 +9,7 @@ mod memory;
 mod module_wire;
 mod proto;
 mod read;
+mod residency;
 mod sections;
 mod simulate;
 mod steps;
@@ -22,6 +23,7 @@ mod verify_steps;
 mod wire;
 
 pub use memory::{KeyBytes, key_bytes, run_bytes};
+pub use residency::{Residency, residency};
 pub use simulate::{SimulateError, Simulator, simulate};
 pub use tail::{MAX_TAIL_ELEMENTS, MAX_TAIL_OPERATIONS, ResultPort, may_finish};
 pub use text::{parse, print};
