@@ -130,13 +130,12 @@ fn the_commands_finish_outputs_and_say_so() {
     ok(dir, "infer m --input in.npz -o inferred.npz");
     assert!(largest_difference(read("inferred.npz").data(), expected.data()) < 1e-3);
 
-    let report = json(dir, "check m --input in.npz --encrypted 2");
+    let report = json(dir, "check m --input in.npz --encrypted 8");
     assert_eq!(report["simulated"]["agreement"], 1.0, "{report}");
     assert_eq!(report["encrypted"]["agreement"], 1.0, "{report}");
     let bits = |key: &str| report["encrypted"][key].as_f64().unwrap();
     assert!(bits("error_bits") > 10.0, "{report}");
-    assert!(
-        (bits("error_bits") - bits("predicted_error_bits")).abs() < 3.0,
-        "{report}"
-    );
+    // Eight errors of one element each: their largest may well be small, but hardly large.
+    let better = bits("error_bits") - bits("predicted_error_bits");
+    assert!((-2.0..6.0).contains(&better), "{report}");
 }

@@ -5,7 +5,9 @@
 
 use cipherloom_compiler::{CompileError, Compiled, Compiler};
 use cipherloom_ir::plan::{self, Simulator};
-use cipherloom_ir::tensor::{self, Conv, Input, Module, Node, Op, Output, Pool, infer_shape};
+use cipherloom_ir::tensor::{
+    self, Conv, Input, Module, Node, Op, Output, Pool, Reduction, infer_shape,
+};
 use cipherloom_ir::value::DType;
 use cipherloom_ir::{NodeId, Origin, Tensor, Tensors};
 use std::collections::BTreeMap;
@@ -157,7 +159,7 @@ impl Case {
         let last = *shape.last().unwrap_or(&1);
         let mut declared = vec![];
         let mut operands = vec![operand];
-        let op = match self.random.below(17) {
+        let op = match self.random.below(20) {
             0 | 1 => {
                 let out = self.random.pick(&[1, 2, 5, 16]);
                 let weight = self.constant(&[out, last]);
@@ -236,6 +238,29 @@ impl Case {
             15 => Op::Power {
                 exponent: self.random.pick(&[1, 2, 2, 3]),
             },
+            16 if !shape.is_empty() => {
+                operands.push(other);
+                if self.random.below(3) == 0 {
+                    operands.push(operand);
+                }
+                let axis = self.random.below(shape.len());
+                Op::Concat { axis }
+            }
+            17 => {
+                let elements = shape.iter().product::<usize>();
+                let count = 1 + self.random.below(6);
+                // An index of -1 gives zero.
+                let index = (0..count).map(|_| self.random.below(elements + 1) as f64 - 1.0);
+                let index = Tensor::new(vec![1, count], index.collect()).unwrap();
+                let index = self.module.add_constant("index", index);
+                Op::Take { index }
+            }
+            18 => {
+                let axes = (0..shape.len()).filter(|_| self.random.below(2) == 0);
+                let axes = axes.collect();
+                let kind = self.random.pick(&[Reduction::Sum, Reduction::Mean]);
+                Op::Reduce { kind, axes }
+            }
             _ => {
                 let count = 1 + self.random.below(4);
                 let coefficients = self.random.constant(&[count]).data().to_vec();

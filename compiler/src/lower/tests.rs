@@ -8,7 +8,7 @@ use super::{InputKnowledge, Lowered, Options, lower};
 use crate::emit::emit;
 use cipherloom_ir::plan::{self, Plan, Simulator};
 use cipherloom_ir::tensor::{
-    self, Conv, Function, Input, Module, Node, Op, Output, Pool, infer_shape,
+    self, Conv, Function, Input, Module, Node, Op, Output, Pool, Reduction, infer_shape,
 };
 use cipherloom_ir::value::{DType, Range};
 use cipherloom_ir::{NodeId, Origin, Tensor, Tensors};
@@ -284,6 +284,21 @@ fn every_affine_operation_is_its_matrix() {
     let mut factor = Net::new(11, &[2, 1, 4]);
     let value = factor.constant(&[3, 1]);
     nets.push(factor.then(Op::MulConst { value }));
+    let mut taken = Net::new(12, &[2, 3]);
+    let index = Tensor::new(vec![2, 4], vec![5.0, -1.0, 0.0, 3.0, 3.0, 1.0, -1.0, 2.0]);
+    let index = taken.module.add_constant("index", index.unwrap());
+    nets.push(taken.then(Op::Take { index }));
+    for (seed, axes) in [
+        (13, vec![0]),
+        (14, vec![1, 2]),
+        (15, vec![0, 2]),
+        (16, vec![0, 1, 2]),
+    ] {
+        for kind in [Reduction::Sum, Reduction::Mean] {
+            let axes = axes.clone();
+            nets.push(Net::new(seed, &[2, 3, 4]).then(Op::Reduce { kind, axes }));
+        }
+    }
     for net in nets {
         let id = net.last;
         let module = net.done();
@@ -389,6 +404,17 @@ fn sums_and_products_of_values_agree_with_the_interpreter() {
     );
     net.join(Op::Mul, &[x, narrow], &[]);
     agree(&net.done());
+    // Two branches and the input itself, side by side along each axis, before a product and before a matrix.
+    for (seed, axis) in [(34, 0), (35, 1), (36, 2)] {
+        let mut net = Net::new(seed, &[2, 3, 2]);
+        let x = net.last;
+        let square = net.join(Op::Power { exponent: 2 }, &[x], &[]);
+        let index = Tensor::new(vec![2, 3, 2], (0..12).map(f64::from).rev().collect());
+        let index = net.module.add_constant("index", index.unwrap());
+        let turned = net.join(Op::Take { index }, &[square], &[]);
+        net.join(Op::Concat { axis }, &[turned, x, square, x], &[]);
+        agree(&net.square().gemm(2).done());
+    }
     // A product of two encrypted matrices.
     let mut net = Net::new(33, &[2, 3]);
     let x = net.last;

@@ -141,3 +141,121 @@ fn clenshaw(coefficients: &[f64], t: f64) -> f64 {
     }
     coefficients.first().copied().unwrap_or(0.0) + t * next - after
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Evidence;
+    use crate::pass::{RangeError, measure};
+    use cipherloom_ir::Tensors;
+    use cipherloom_ir::tensor::{eval_all, parse, verify};
+    use std::collections::BTreeMap;
+
+    const EACH: &str = r#"
+module "each" · from "test" · stage tensor
+  shape            range | op
+  [1,1,2,3]        -     | %0 = input "x"
+  [1,1,2,3]        -     | %1 = mul_const %0, @w
+  [1,1,2,3]        -     | %2 = silu %1
+  [1,1,2,3]        -     | %3 = approximation %1 of "relu" domain [-2.0, 1.5] coefficients [0.4, -0.7, 0.3, 0.0, -0.2, 0.1]
+  [1,1,2,3]        -     | %4 = softmax %1 axis 3
+  [1,1,2,3]        -     | %5 = log_softmax %1 axis 2
+  [1,1,4,3]        -     | %6 = concat %2, %3 axis 2
+  [1,1,4,1]        -     | %7 = reduce_max %6 axes [3]
+  [1,1,4,1]        -     | %8 = reduce_min %6 axes [3]
+  [1,1,1,3]        -     | %9 = reduce_prod %6 axes [2]
+  [1,1,4,1]        -     | %10 = reduce_mean %6 axes [3]
+  [1,1,4,3]        -     | %11 = max %6, %9
+  [1,1,4,3]        -     | %12 = min %6, %9
+  [1,1,4,3]        -     | %13 = greater %6, %9
+  [1,1,4,3]        -     | %14 = where %13, %6, %9
+  [1,1,2,3]        -     | %15 = exp %0
+  [1,1,2,3]        -     | %16 = div %1, %15
+  [1,1,3,3]        -     | %17 = max_pool %6 kernel [2,2] strides [1,1] pads [0,0,0,1]
+  [1,1,4,1]        -     | %18 = arg_max %6 axis 3
+  [1,1,4,1]        -     | %19 = lookup %18, @labels
+  [1,5]            -     | %20 = take %6, @index
+  [1,1,2,3]        -     | %21 = pow %15 exponent -0.5
+  [1,1,2,3]        -     | %22 = cos %1
+input "x" = %0 · f64 · batched
+output "y" = %0 · batched
+const @w [] = [-1.5]
+const @labels [3] = [4.0, -2.0, 1.0]
+const @index [1,5] = [3.0, -1.0, 0.0, 11.0, 7.0]
+"#;
+
+    #[test]
+    fn intervals_hold_the_values_of_each_operation() {
+        let module = parse(EACH, &[]).unwrap();
+        assert_eq!(verify(&module), []);
+        let declared: BTreeMap<String, Range> =
+            [("x".to_owned(), Range::new(-1.0, 1.75).unwrap())].into();
+        let measured = measure(&module, Evidence::Declared(&declared)).unwrap();
+        let mut state = 7_u64;
+        for _ in 0..2000 {
+            let mut next = || {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                // The ends and their neighbourhood come often.
+                let unit = (state >> 33) as f64 / (1_u64 << 31) as f64;
+                (3.0 * unit - 1.0).clamp(0.0, 1.0) * 2.75 - 1.0
+            };
+            let x = Tensor::new(vec![1, 1, 2, 3], (0..6).map(|_| next()).collect()).unwrap();
+            for (id, value) in eval_all(&module, &Tensors::from([("x".to_owned(), x)])).unwrap() {
+                let range = measured.ranges[&id];
+                for v in value.data() {
+                    let slack = 1e-12 * (1.0 + v.abs());
+                    assert!(
+                        range.lo - slack <= *v && *v <= range.hi + slack,
+                        "{id}: {v} is not in {range}"
+                    );
+                }
+            }
+        }
+        // A function of one operand is bounded closely.
+        let exact = Range::new(-0.278_464_542_761_073_8, 1.5 / (1.0 + libm::exp(-1.5))).unwrap();
+        let found = measured.ranges[&cipherloom_ir::NodeId::new(2)];
+        assert!((found.lo - exact.lo).abs() < 1e-12 && (found.hi - exact.hi).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_divisor_that_may_vanish_has_no_bound() {
+        let text = EACH.replace("div %1, %15", "div %1, %0");
+        let module = parse(&text, &[]).unwrap();
+        let declared: BTreeMap<String, Range> =
+            [("x".to_owned(), Range::new(-1.0, 1.0).unwrap())].into();
+        let refused = measure(&module, Evidence::Declared(&declared)).unwrap_err();
+        assert!(matches!(refused, RangeError::NotFinite { .. }), "{refused}");
+    }
+
+    #[test]
+    fn bounds_of_chebyshev_sums_are_close() {
+        let coefficients: Vec<f64> = (0..40)
+            .map(|k| libm::cos(1.7 * k as f64) / (1.0 + k as f64))
+            .collect();
+        let domain = Range { lo: -3.0, hi: 5.0 };
+        for interval in [
+            domain,
+            Range { lo: -1.0, hi: 0.5 },
+            Range { lo: 4.9, hi: 5.1 },
+            Range { lo: 2.0, hi: 2.0 },
+        ] {
+            let bound = chebyshev(interval, domain, &coefficients);
+            let values = (0..=20_000).map(|i| {
+                let x = interval.lo + (interval.hi - interval.lo) * f64::from(i) / 20_000.0;
+                clenshaw(&coefficients, (2.0 * x - 2.0) / 8.0)
+            });
+            let seen = Range::of(values).unwrap();
+            let slack = 1e-9 * (1.0 + seen.max_abs());
+            assert!(
+                bound.lo <= seen.lo + slack && seen.hi <= bound.hi + slack,
+                "{seen} leaves {bound}"
+            );
+            assert!(
+                bound.hi - bound.lo <= 1.05 * (seen.hi - seen.lo) + slack,
+                "{bound} for {seen}"
+            );
+        }
+    }
+}
