@@ -75,6 +75,22 @@ fn a_last_sigmoid_is_finished_by_the_client() {
 }
 
 #[test]
+fn a_kept_tail_is_computed_under_encryption() {
+    let (inputs, expected) = reference();
+    let model = Model::from_onnx(data(MODEL)).unwrap();
+    let samples = split(&[("input".to_owned(), inputs)].into(), &model.inputs()).unwrap();
+    let compiler = Compiler::new().keep_tail(true).calibrate(&samples);
+    let plan = compiler.compile(&model).unwrap().server_plan();
+    assert_eq!(plan.plan().tail, None);
+    assert_eq!(plan.plan().outputs[0].name, "output");
+    for (sample, expected) in samples.iter().zip(expected.data()) {
+        let found = cipherloom_ir::plan::simulate(plan.plan(), sample, Some(1)).unwrap();
+        let found = found["output"].data()[0];
+        assert!((found - expected).abs() < 0.05, "{found}, not {expected}");
+    }
+}
+
+#[test]
 fn the_commands_finish_outputs_and_say_so() {
     let (inputs, expected) = reference();
     let dir = tempfile::tempdir().unwrap();

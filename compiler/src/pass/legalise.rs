@@ -2,6 +2,7 @@
 //!
 //! Polynomials and linear maps have one, and functions that polynomials approximate.
 
+use super::split_tail::must_begin;
 use super::{PassError, TensorPass};
 use crate::report::{Row, draw};
 use cipherloom_ir::tensor::{Module, Op, Patch, Reduction};
@@ -70,8 +71,8 @@ impl TensorPass for Legalise {
     }
 }
 
-/// Why an operation has no encrypted form, and what to do about it; `None` where it has one. `last` where it yields
-/// an output.
+/// Why an operation has no encrypted form, and what to do about it; `None` where it has one. `last` where nothing but
+/// an output reads it.
 fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
     const AFTER: &str = "stop before it with `--output NAME`, and do the rest after decryption";
     let (reason, help) = match op {
@@ -143,7 +144,7 @@ fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
         } => return None,
     };
     let help = if last {
-        "it comes last: stop at the value before it with `--output NAME`, and apply it after decryption"
+        "it comes last: compile without `--keep-tail`, and the client computes it after decryption"
     } else {
         help
     };
@@ -152,7 +153,7 @@ fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
 
 fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
     let node = module.graph.get(id)?;
-    let last = module.outputs.iter().any(|o| o.node == id);
+    let last = module.graph.users(id).is_empty() && must_begin(&node.op);
     let (reason, help) = refusal_of(&node.op, last)?;
     let below = module.graph.operands(id);
     Some(IllegalNode {

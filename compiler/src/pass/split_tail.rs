@@ -66,7 +66,7 @@ fn has_weights(module: &Module, op: &Op) -> bool {
 }
 
 /// What has no encrypted form, or none that is worth its levels.
-fn must_begin(op: &Op) -> bool {
+pub(super) fn must_begin(op: &Op) -> bool {
     match op {
         Op::Function(function) => function.is_step(),
         Op::Softmax { .. }

@@ -1,6 +1,7 @@
 //! Intervals of operations that are neither linear maps nor polynomials.
 
 use super::{Interval, RangeError, apply};
+use crate::approx::clenshaw;
 use cipherloom_ir::tensor::{EvalError, Module, Op, Reduction};
 use cipherloom_ir::value::{Range, Tensor};
 
@@ -132,14 +133,6 @@ pub(super) fn chebyshev(interval: Range, domain: Range, coefficients: &[f64]) ->
     };
     let rest = 1.0 / libm::cos(0.5 * angle * degree as f64);
     seen.widened(rest)
-}
-
-fn clenshaw(coefficients: &[f64], t: f64) -> f64 {
-    let (mut next, mut after) = (0.0, 0.0);
-    for c in coefficients.iter().skip(1).rev() {
-        (next, after) = (c + 2.0 * t * next - after, next);
-    }
-    coefficients.first().copied().unwrap_or(0.0) + t * next - after
 }
 
 #[cfg(test)]
