@@ -9,7 +9,7 @@ mod combine;
 mod estimates;
 mod fold;
 
-use blocks::blocks;
+pub(crate) use blocks::blocks;
 use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, MatrixId, Port, VectorId};
 use cipherloom_ir::layout::Layout;
 use cipherloom_ir::plan::{

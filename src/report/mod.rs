@@ -333,7 +333,10 @@ fn layers(plan: &Plan) -> Vec<LayerReport> {
             StepOp::LinearTransform { transform, .. } => plan.transforms.get(*transform as usize),
             _ => None,
         };
-        let rotations = transform.map_or(0, rotations);
+        let rotations = match &step.op {
+            StepOp::Fold { rotations, .. } => rotations.len(),
+            _ => transform.map_or(0, rotations),
+        };
         let report = StepReport {
             op: name(&step.op),
             detail: transform.map(detail).unwrap_or_default(),

@@ -6,7 +6,7 @@ use cipherloom_ir::plan::{Block, Diagonal};
 
 /// The diagonals of a matrix between two layouts (see `lower::packing` for the rule); `None` where a layout has a
 /// position out of range.
-pub(super) fn blocks(matrix: &Matrix, from: &Layout, to: &Layout) -> Option<Vec<Block>> {
+pub(crate) fn blocks(matrix: &Matrix, from: &Layout, to: &Layout) -> Option<Vec<Block>> {
     let (modulus, period) = (from.period.min(to.period), from.period.max(to.period));
     // For each block and rotation, the index of its diagonal.
     let count = from.ciphertexts.checked_mul(to.ciphertexts)?;

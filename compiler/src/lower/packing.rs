@@ -15,6 +15,8 @@
 
 mod diagonals;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 use super::network::{Fold, Kind, Network, Term};
 use crate::cost::Limbs;

@@ -28,7 +28,7 @@ impl Fold {
     /// The groups that the rows of a matrix sum up, and the factor that all its entries are; `None` for other matrices.
     pub(crate) fn of(m: &Matrix) -> Option<(Self, f64)> {
         let factor = *m.values.first()?;
-        if m.rows == 0 || m.entries() != m.cols || m.cols % m.rows != 0 {
+        if m.rows == 0 || m.entries() != m.cols || !m.cols.is_multiple_of(m.rows) {
             return None;
         }
         let count = m.cols / m.rows;
