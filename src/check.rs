@@ -129,7 +129,7 @@ pub fn check(
         clear.add(&rules, &sample.clear, &sample.clear, label(i));
         simulated.add(&rules, &sample.clear, &sample.simulated, label(i));
     }
-    let mut hidden = Comparison::default();
+    let (mut hidden, mut noise, mut bias) = <(Comparison, Comparison, Comparison)>::default();
     let mut shown = Vec::new();
     if encrypted > 0 {
         let client = Client::new(plan.client_plan())?;
@@ -140,7 +140,10 @@ pub fn check(
             let outputs = server.run(&ciphertexts)?;
             let latency_s = start.elapsed().as_secs_f64();
             let found = single(plan.plan(), client.decrypt_exact(&outputs)?)?;
+            let polynomial = polynomial(plan.plan(), sample)?;
             hidden.add(&rules, &result.clear, &found, label(i));
+            noise.add(&rules, &polynomial, &found, None);
+            bias.add(&rules, &result.clear, &polynomial, None);
             let mut one = Comparison::default();
             one.add(&rules, &result.clear, &found, None);
             let class = |outputs: &Tensors| rules.first().and_then(|rule| rule.of_sample(outputs));
@@ -172,9 +175,8 @@ pub fn check(
             agreement: hidden.agreement(),
             max_abs_error: finite(&hidden),
             error_bits: hidden.error_bits(),
-            // Every activation that compiles is a polynomial of the model itself, so nothing is approximated.
-            noise_bits: hidden.error_bits(),
-            predicted_error_bits: predicted_error_bits(plan.plan(), &hidden),
+            noise_bits: noise.error_bits(),
+            predicted_error_bits: predicted_error_bits(plan.plan(), &hidden, &bias),
             latency_s: latency(shown.iter().map(|s| s.latency_s).collect()),
             peak_rss_bytes: cipherloom_runtime::memory::peak_rss(),
         },
@@ -221,7 +223,7 @@ fn clear_and_simulated(
         }
         progress(results.len());
     }
-    Ok((results, watch.excursions().cloned().collect()))
+    Ok((results, watch.excursions().collect()))
 }
 
 /// The results of one sample that was decrypted, where axis 0 counted samples.
@@ -256,18 +258,23 @@ pub fn clear_results(
         };
         results.push(plan.clear.outputs.iter().filter_map(output).collect());
     }
-    Ok((results, watch.excursions().cloned().collect()))
+    Ok((results, watch.excursions().collect()))
 }
 
-/// What the outputs' predicted noise says of the largest error over all samples.
-fn predicted_error_bits(plan: &Plan, compared: &Comparison) -> Option<f64> {
+/// The results of the network with its polynomials, without noise: the plan's steps on clear values.
+fn polynomial(plan: &Plan, sample: &Tensors) -> Result<Results, Error> {
+    let outputs = simulate(plan, sample, None).map_err(|e| Error::Internal(e.to_string()))?;
+    Results::new(plan, outputs).map_err(eval_error)
+}
+
+/// What is predicted of the largest error over all samples: what polynomials do to them is known without encrypting
+/// (`bias`), and the outputs' noise is predicted; the two are independent.
+fn predicted_error_bits(plan: &Plan, compared: &Comparison, bias: &Comparison) -> Option<f64> {
     let error = |port: &cipherloom_ir::plan::PlanPort| {
         expected_maximum(port.noise, port.layout.len() * compared.samples)
     };
-    error_bits(
-        plan.outputs.iter().map(error).fold(0.0, f64::max),
-        compared.max_abs_clear,
-    )
+    let noise = plan.outputs.iter().map(error).fold(0.0, f64::max);
+    error_bits(noise.hypot(bias.max_abs_error), compared.max_abs_clear)
 }
 
 fn finite(compared: &Comparison) -> Option<f64> {

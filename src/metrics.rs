@@ -188,6 +188,8 @@ pub struct Excursion {
     pub range: Range,
     /// The value farthest outside.
     pub value: f64,
+    /// The share of the layer's values, over all samples, that lie outside.
+    pub share: f64,
     /// The samples in which it happened.
     pub samples: usize,
     /// The first of them.
@@ -198,6 +200,8 @@ pub struct Excursion {
 #[derive(Clone, Debug, Default)]
 pub struct RangeWatch {
     found: BTreeMap<NodeId, Excursion>,
+    /// By node, the values seen and those outside.
+    counts: BTreeMap<NodeId, (usize, usize)>,
 }
 
 impl RangeWatch {
@@ -223,18 +227,23 @@ impl RangeWatch {
             // A range of one point has no width to widen; rounding alone must not count as leaving it.
             let slack = 1e-9 * range.max_abs();
             let outside = |v: f64| (range.lo - v).max(v - range.hi);
+            let leaves = |v: &f64| outside(*v) > slack || v.is_nan();
+            let (seen, left) = self.counts.entry(*id).or_default();
+            *seen += tensor.len();
+            *left += tensor.data().iter().filter(|v| leaves(v)).count();
             let farthest = tensor
                 .data()
                 .iter()
                 .copied()
                 .max_by(|a, b| outside(*a).total_cmp(&outside(*b)));
-            let Some(value) = farthest.filter(|v| outside(*v) > slack || v.is_nan()) else {
+            let Some(value) = farthest.filter(leaves) else {
                 continue;
             };
             let entry = self.found.entry(*id).or_insert_with(|| Excursion {
                 layer: node.origin.to_string(),
                 range,
                 value,
+                share: 0.0,
                 samples: 0,
                 first: sample,
             });
@@ -247,8 +256,14 @@ impl RangeWatch {
     }
 
     /// What was found, by node.
-    pub fn excursions(&self) -> impl Iterator<Item = &Excursion> {
-        self.found.values()
+    pub fn excursions(&self) -> impl Iterator<Item = Excursion> + '_ {
+        self.found.iter().map(|(id, found)| {
+            let (seen, left) = self.counts.get(id).copied().unwrap_or_default();
+            Excursion {
+                share: left as f64 / seen.max(1) as f64,
+                ..found.clone()
+            }
+        })
     }
 }
 

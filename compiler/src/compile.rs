@@ -10,7 +10,7 @@ use crate::pass::{
 use crate::workload::affordable;
 use cipherloom_ir::Tensors;
 use cipherloom_ir::circuit::{self, Circuit};
-use cipherloom_ir::plan::{self, Plan};
+use cipherloom_ir::plan::{self, Plan, PlanApproximation};
 use cipherloom_ir::security::Security;
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::value::Range;
@@ -286,6 +286,7 @@ impl Compiler {
         let clear = self.clear(module, evidence)?;
         let mut plan = emit(&circuit, &clear, self.options.margin)?;
         plan.tail = split.map(|s| s.tail);
+        plan.approximations = outcome.approximations.iter().map(in_plan).collect();
         faults("plan", plan::verify(&plan))?;
         reports.push(StepReport {
             name: EMIT.into(),
@@ -412,6 +413,17 @@ impl Compiler {
             });
         }
         Ok(ranges)
+    }
+}
+
+fn in_plan(a: &Approximated) -> PlanApproximation {
+    PlanApproximation {
+        origin: a.origin.to_string(),
+        function: a.function.name().to_owned(),
+        domain: a.domain,
+        degree: a.degree as u32,
+        sup_error: a.sup_error,
+        rms_error: a.rms_error,
     }
 }
 

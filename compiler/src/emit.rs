@@ -52,6 +52,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
             margin,
             clear: clear.clone(),
             tail: None,
+            approximations: vec![],
         },
         registers: BTreeMap::new(),
         fused: BTreeSet::new(),

@@ -199,8 +199,14 @@ fn with_threads<T: Send>(
 fn warn_of(ui: Ui, excursions: &[Excursion]) {
     for e in excursions {
         ui.warning(&format!(
-            "{}: {} sample(s), the first being {}, leave the range {} (margin included): {}",
-            e.layer, e.samples, e.first, e.range, e.value
+            "{}: {:.3} % of its values, in {} sample(s), the first being {}, leave the range {} (margin included), as far \
+             as {}",
+            e.layer,
+            100.0 * e.share,
+            e.samples,
+            e.first,
+            e.range,
+            e.value
         ));
     }
 }

@@ -8,7 +8,7 @@ pub use text::text;
 
 use cipherloom_ir::container::PlanId;
 use cipherloom_ir::noise::NoiseModel;
-use cipherloom_ir::plan::{Plan, PlanPort, StepOp, Transform};
+use cipherloom_ir::plan::{Plan, PlanApproximation, PlanPort, StepOp, Transform};
 use cipherloom_ir::security::log2_product;
 use serde::Serialize;
 
@@ -38,6 +38,8 @@ pub struct Report {
     pub tail: Vec<TailReport>,
     /// The outputs that the client is left with.
     pub results: Vec<ResultReport>,
+    /// The functions that polynomials stand for.
+    pub approximations: Vec<ApproximationReport>,
     /// The steps, grouped by the layer that they come from, in order.
     pub layers: Vec<LayerReport>,
 }
@@ -146,6 +148,36 @@ pub struct ResultReport {
     pub dtype: &'static str,
 }
 
+/// A function that a polynomial stands for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ApproximationReport {
+    /// The layer, as the model names it.
+    pub layer: String,
+    /// The function.
+    pub function: String,
+    /// The range on which the polynomial is close to it, margin included.
+    pub domain: [f64; 2],
+    /// The polynomial's degree.
+    pub degree: u32,
+    /// The largest error over the domain.
+    pub sup_error: f64,
+    /// The root of the mean square error over the calibration samples; null without samples.
+    pub rms_error: Option<f64>,
+}
+
+impl From<&PlanApproximation> for ApproximationReport {
+    fn from(a: &PlanApproximation) -> Self {
+        Self {
+            layer: a.origin.clone(),
+            function: a.function.clone(),
+            domain: [a.domain.lo, a.domain.hi],
+            degree: a.degree,
+            sup_error: a.sup_error,
+            rms_error: (a.rms_error > 0.0).then_some(a.rms_error),
+        }
+    }
+}
+
 /// Steps of one layer.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LayerReport {
@@ -252,6 +284,11 @@ impl Report {
                     shape: r.shape,
                     dtype: r.dtype.name(),
                 })
+                .collect(),
+            approximations: plan
+                .approximations
+                .iter()
+                .map(ApproximationReport::from)
                 .collect(),
             layers: layers(plan),
         }

@@ -74,6 +74,16 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
             )?;
         }
     }
+    for a in &report.approximations {
+        let rms = a
+            .rms_error
+            .map_or_else(String::new, |e| format!(", {e:.1e} (rms) on the samples"));
+        writeln!(
+            out,
+            "polynomial  {}: {}, degree {} on [{:.4}, {:.4}], errs by at most {:.1e}{rms}",
+            a.layer, a.function, a.degree, a.domain[0], a.domain[1], a.sup_error
+        )?;
+    }
     writeln!(
         out,
         "\n lvl  scale   noise  rot | range                 | operation"

@@ -3,8 +3,8 @@
 
 use super::sections::{Reader, shape, size};
 use super::{
-    Block, ClientPlan, Diagonal, Estimates, KeyRequest, Plan, PlanError, PlanPort, Register,
-    RotationKeySpec, SlotVector, Step, StepOp, Transform, module_wire, proto,
+    Block, ClientPlan, Diagonal, Estimates, KeyRequest, Plan, PlanApproximation, PlanError,
+    PlanPort, Register, RotationKeySpec, SlotVector, Step, StepOp, Transform, module_wire, proto,
 };
 use crate::circuit::MAX_COMBINED;
 use crate::container::PlanId;
@@ -304,6 +304,26 @@ pub(super) fn server_plan(
         margin: message.margin,
         clear: module_wire::decode(clear, reader)?,
         tail: tail(message.tail, reader)?,
+        approximations: message
+            .approximations
+            .into_iter()
+            .map(approximation)
+            .collect::<Result<_, _>>()?,
+    })
+}
+
+fn approximation(a: proto::Approximation) -> Result<PlanApproximation, PlanError> {
+    let domain = Range::new(a.lo, a.hi).ok_or_else(|| bad("an approximation has no domain"))?;
+    if !(a.sup_error.is_finite() && a.rms_error.is_finite()) {
+        return Err(bad("the error of an approximation is not finite"));
+    }
+    Ok(PlanApproximation {
+        origin: a.origin,
+        function: a.function,
+        domain,
+        degree: a.degree,
+        sup_error: a.sup_error,
+        rms_error: a.rms_error,
     })
 }
 

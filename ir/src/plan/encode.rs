@@ -2,7 +2,8 @@
 
 use super::sections::Writer;
 use super::{
-    ClientPlan, KeyRequest, Plan, PlanPort, Register, Step, StepOp, Transform, module_wire, proto,
+    ClientPlan, KeyRequest, Plan, PlanApproximation, PlanPort, Register, Step, StepOp, Transform,
+    module_wire, proto,
 };
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
@@ -243,6 +244,19 @@ pub(super) fn server_plan(plan: &Plan, writer: &mut Writer) -> proto::ServerPlan
         margin: plan.margin,
         clear: Some(module_wire::encode(&plan.clear, writer)),
         tail: plan.tail.as_ref().map(|t| module_wire::encode(t, writer)),
+        approximations: plan.approximations.iter().map(approximation).collect(),
+    }
+}
+
+fn approximation(a: &PlanApproximation) -> proto::Approximation {
+    proto::Approximation {
+        origin: a.origin.clone(),
+        function: a.function.clone(),
+        lo: a.domain.lo,
+        hi: a.domain.hi,
+        degree: a.degree,
+        sup_error: a.sup_error,
+        rms_error: a.rms_error,
     }
 }
 

@@ -369,6 +369,25 @@ pub struct Plan {
     pub clear: tensor::Module,
     /// What the client computes of the decrypted outputs: from the encrypted outputs to the model's, unrewritten.
     pub tail: Option<tensor::Module>,
+    /// The functions that polynomials stand for, in the order of the network.
+    pub approximations: Vec<PlanApproximation>,
+}
+
+/// A function of the network that a polynomial stands for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlanApproximation {
+    /// The layer, as the model names it.
+    pub origin: String,
+    /// The function's name.
+    pub function: String,
+    /// The range on which the polynomial is close to it, margin included.
+    pub domain: Range,
+    /// The polynomial's degree.
+    pub degree: u32,
+    /// The largest error over the domain.
+    pub sup_error: f64,
+    /// The root of the mean square error over the calibration samples; 0 without samples.
+    pub rms_error: f64,
 }
 
 impl Plan {

@@ -36,6 +36,27 @@ pub(super) struct ServerPlan {
     pub(super) clear: Option<Module>,
     #[prost(message, optional, tag = "13")]
     pub(super) tail: Option<Module>,
+    #[prost(message, repeated, tag = "14")]
+    pub(super) approximations: Vec<Approximation>,
+}
+
+/// A function that a polynomial stands for.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Approximation {
+    #[prost(string, tag = "1")]
+    pub(super) origin: String,
+    #[prost(string, tag = "2")]
+    pub(super) function: String,
+    #[prost(double, tag = "3")]
+    pub(super) lo: f64,
+    #[prost(double, tag = "4")]
+    pub(super) hi: f64,
+    #[prost(uint32, tag = "5")]
+    pub(super) degree: u32,
+    #[prost(double, tag = "6")]
+    pub(super) sup_error: f64,
+    #[prost(double, tag = "7")]
+    pub(super) rms_error: f64,
 }
 
 /// `client.plan`.

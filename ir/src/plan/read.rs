@@ -2,8 +2,8 @@
 
 use super::encode::{hash_module, hash_transform};
 use super::{
-    Estimates, KeyRequest, Plan, PlanPort, Register, RotationKeySpec, SlotVector, Step, StepOp,
-    Transform,
+    Estimates, KeyRequest, Plan, PlanApproximation, PlanPort, Register, RotationKeySpec,
+    SlotVector, Step, StepOp, Transform,
 };
 use crate::circuit::read::read_layout;
 use crate::scale::Scale;
@@ -47,6 +47,7 @@ pub(super) fn read_lines(
         margin: 1.0,
         clear: Module::default(),
         tail: None,
+        approximations: vec![],
     };
     let transforms: BTreeMap<String, &Transform> = donor
         .transforms
@@ -84,6 +85,7 @@ pub(super) fn read_lines(
         match cursor.word()? {
             "margin" => plan.margin = cursor.number()?,
             "estimate" => plan.estimates = read_estimates(&mut cursor)?,
+            "approximation" => plan.approximations.push(read_approximation(&mut cursor)?),
             "keys" => {
                 cursor.expect("relinearization")?;
                 plan.keys.relinearization = read_level(&mut cursor)?;
@@ -207,6 +209,25 @@ fn read_exact(line: &Line<'_>, scales: &ScaleTable) -> Result<(usize, Exact), Pa
             noise,
         },
     ))
+}
+
+fn read_approximation(cursor: &mut Cursor<'_, '_>) -> Result<PlanApproximation, ParseError> {
+    let (origin, function) = (cursor.text()?, cursor.word_or_text()?);
+    cursor.expect("degree")?;
+    let degree = cursor.number()?;
+    cursor.expect("on")?;
+    let domain = cursor.range()?;
+    cursor.expect("sup")?;
+    let sup_error = cursor.number()?;
+    cursor.expect("rms")?;
+    Ok(PlanApproximation {
+        origin,
+        function,
+        domain,
+        degree,
+        sup_error,
+        rms_error: cursor.number()?,
+    })
 }
 
 fn read_estimates(cursor: &mut Cursor<'_, '_>) -> Result<Estimates, ParseError> {

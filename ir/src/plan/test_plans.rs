@@ -321,6 +321,14 @@ pub(super) fn plan() -> Plan {
         margin: 2.0,
         clear: clear(),
         tail: Some(tail()),
+        approximations: vec![PlanApproximation {
+            origin: "node 1 Relu \"/act\"".into(),
+            function: "relu".into(),
+            domain: Range { lo: -3.5, hi: 3.5 },
+            degree: 14,
+            sup_error: 0.035,
+            rms_error: 1e-3,
+        }],
         params,
     };
     // Drop a level somewhere on the way, so that this operation occurs too.

@@ -32,6 +32,18 @@ pub fn print(plan: &Plan) -> String {
         e.eval_key_bytes,
         e.run_bytes
     );
+    for a in &plan.approximations {
+        let _ = writeln!(
+            out,
+            "approximation {} {} degree {} on {} sup {} rms {}",
+            text::quote(&a.origin),
+            text::quote(&a.function),
+            a.degree,
+            text::range(a.domain),
+            text::number(a.sup_error),
+            text::number(a.rms_error)
+        );
+    }
     out.push_str(&spell_keys(&plan.keys));
     let _ = writeln!(
         out,

@@ -103,6 +103,7 @@ proptest! {
         let read = parse(&text, &plan).map_err(|e| TestCaseError::fail(format!("{e}\n{text}")))?;
         prop_assert_eq!(print(&read), text);
         prop_assert_eq!((&read.steps, &read.inputs, &read.outputs), (&plan.steps, &plan.inputs, &plan.outputs));
+        prop_assert_eq!(&read.approximations, &plan.approximations);
         prop_assert_eq!((&read.keys, &read.vectors, &read.estimates), (&plan.keys, &plan.vectors, &plan.estimates));
     }
 

@@ -42,6 +42,7 @@ fn same(a: &Plan, b: &Plan) {
         (&a.keys, &a.estimates, a.margin),
         (&b.keys, &b.estimates, b.margin)
     );
+    assert_eq!(a.approximations, b.approximations);
     assert_eq!(
         (&a.clear.name, &a.clear.source),
         (&b.clear.name, &b.clear.source)
