@@ -32,6 +32,8 @@ const CAPS: [f64; 3] = [31.0, 40.0, 49.0];
 const MAX_DIGIT_SIZE: usize = 8;
 /// What the special modulus is larger than the largest digit, in bits.
 const SPECIAL_BITS: f64 = SPECIAL_HEADROOM_BITS as f64 + 0.02;
+/// Networks of so many levels are searched with the least effort.
+const DEEP: usize = 12;
 /// Up to this factor above the cheapest digit size, a larger ring is not tried.
 const ROOM: f64 = 1.5;
 
@@ -66,36 +68,23 @@ pub(crate) fn search(
         if f64::from(limit) < (levels.depth + 2) as f64 * min_prime_bits(log_n) {
             continue;
         }
-        let packing = choose(network, &levels.level, log_n, 1, 1);
+        // Rotations are split as for about four digits.
+        let digit_size = (levels.depth / 4).clamp(1, MAX_DIGIT_SIZE);
+        let special = special_primes(digit_size as f64 * CAPS[0] + SPECIAL_BITS);
+        let packing = choose(network, &levels.level, log_n, digit_size, special);
         let max = group_max(levels, statistics);
         let analysis = Analysis::new(network, levels, statistics, &packing, max);
-        // The cheapest digit size first: what the others cost need not be found out then.
-        let price = |digit_size| {
-            let special = special_primes(digit_size as f64 * CAPS[0] + SPECIAL_BITS);
-            cost(network, levels, &packing, special, digit_size).seconds(log_n)
+        let ring = Ring {
+            analysis: &analysis,
+            options,
+            log_n,
+            limit: f64::from(limit),
+            wanted: asked + SLACK_BITS,
         };
-        let mut sizes: Vec<(f64, usize)> = (1..=MAX_DIGIT_SIZE.min(levels.depth + 1))
-            .map(|size| (price(size), size))
-            .collect();
-        sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let sizes = ring.digit_sizes();
         let cheapest = sizes.first().map_or(0.0, |s| s.0);
-        let mut found = None;
-        for (price, digit_size) in sizes {
-            if best.as_ref().is_some_and(|(old, _)| price >= *old) {
-                break;
-            }
-            found = CAPS.iter().find_map(|cap| {
-                let space = Space::new(&analysis, options, log_n, digit_size, *cap);
-                let chosen = space.best(f64::from(limit), asked + SLACK_BITS)?;
-                if closest.is_none_or(|(bits, _)| chosen.bits > bits) {
-                    closest = Some((chosen.bits, log_n));
-                }
-                (chosen.bits >= asked + SLACK_BITS).then_some((price, chosen))
-            });
-            if found.is_some() {
-                break;
-            }
-        }
+        let below = best.as_ref().map_or(f64::INFINITY, |(price, _)| *price);
+        let found = ring.cheapest(sizes, below, &mut closest);
         let Some((price, chosen)) = found else {
             if best.is_some() {
                 break;
@@ -123,6 +112,82 @@ pub(crate) fn search(
                 .any(|v| matches!(v.kind, Kind::Polynomial { .. })),
             levels: level_report(network, levels),
         })
+}
+
+/// One ring degree.
+struct Ring<'r> {
+    analysis: &'r Analysis<'r>,
+    options: &'r Options,
+    log_n: u32,
+    limit: f64,
+    wanted: f64,
+}
+
+impl Ring<'_> {
+    /// What each digit size costs, the cheapest first.
+    fn digit_sizes(&self) -> Vec<(f64, usize)> {
+        let Analysis {
+            network,
+            levels,
+            packing,
+            ..
+        } = self.analysis;
+        let price = |size: usize| {
+            let special = special_primes(size as f64 * CAPS[0] + SPECIAL_BITS);
+            cost(network, levels, packing, special, size).seconds(self.log_n)
+        };
+        let sizes = 1..=MAX_DIGIT_SIZE.min(levels.depth + 1);
+        let mut sizes: Vec<(f64, usize)> = sizes.map(|size| (price(size), size)).collect();
+        sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        sizes
+    }
+
+    /// The cheapest parameters that are precise enough and cost less than `below`, with what they cost.
+    fn cheapest(
+        &self,
+        mut sizes: Vec<(f64, usize)>,
+        below: f64,
+        closest: &mut Option<(f64, u32)>,
+    ) -> Option<(f64, Chosen)> {
+        // Small digits leave the most room to the chain: where they do not suffice, nothing does.
+        if self.analysis.levels.depth >= DEEP {
+            let smallest = sizes.iter().map(|(_, size)| *size).min()?;
+            self.try_size(smallest, closest)?;
+        }
+        while !sizes.is_empty() {
+            let (price, size) = sizes.remove(0);
+            if price >= below {
+                return None;
+            }
+            if let Some(chosen) = self.try_size(size, closest) {
+                return Some((price, chosen));
+            }
+            // Larger digits leave less.
+            sizes.retain(|(_, other)| *other < size);
+        }
+        None
+    }
+
+    /// Parameters of one digit size that are precise enough.
+    fn try_size(&self, digit_size: usize, closest: &mut Option<(f64, u32)>) -> Option<Chosen> {
+        for cap in CAPS {
+            let space = Space::new(self.analysis, self.options, self.log_n, digit_size, cap);
+            let Some(chosen) = space.best(self.limit, self.wanted) else {
+                continue;
+            };
+            if closest.is_none_or(|(bits, _)| chosen.bits > bits) {
+                *closest = Some((chosen.bits, self.log_n));
+            }
+            if chosen.bits >= self.wanted {
+                return Some(chosen);
+            }
+            // Where no prime is near the cap, a larger one changes nothing.
+            if chosen.candidate.primes.iter().all(|p| *p < cap - 1.0) {
+                break;
+            }
+        }
+        None
+    }
 }
 
 /// For people: which layers take the levels and what for, from the top.
