@@ -57,7 +57,7 @@ impl Function {
             | Function::Abs
             | Function::Pow { .. } => vec![0.0],
             // Zeros of the derivatives, to double precision.
-            Function::Silu => vec![-1.278_464_542_761_073_8],
+            Function::Silu => vec![-1.278_464_542_761_074],
             Function::HardSwish => vec![-3.0, -1.5, 3.0],
             Function::Gelu => vec![-0.751_791_524_693_564_5],
             Function::GeluTanh => vec![-0.752_461_422_074_384],
