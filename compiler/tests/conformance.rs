@@ -103,7 +103,7 @@ fn refusal(path: &Path) -> Option<String> {
         Ok(module) => module,
         Err(error) => return Some(error.to_string()),
     };
-    let mut compiler = Compiler::new().stop_after("legalise");
+    let mut compiler = Compiler::new().keep_tail(true).stop_after("legalise");
     for input in &module.inputs {
         compiler = compiler.input_range(&input.name, -1.0, 1.0);
     }
