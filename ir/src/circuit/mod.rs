@@ -8,6 +8,7 @@ pub(crate) mod read;
 mod test_circuits;
 pub(crate) mod text;
 mod verify;
+mod verify_combine;
 
 pub use text::{parse, print};
 pub use verify::{Fault, verify, verify_structure};
