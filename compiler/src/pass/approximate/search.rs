@@ -17,7 +17,10 @@ const NEGLIGIBLE: f64 = 1.0 / 4096.0;
 pub(super) enum Goal {
     /// Decisions are kept. The contract's 99 % are aimed at with room for samples that were not seen, which lie closer
     /// to the borders between classes than those that the network was trained on.
-    Decisions,
+    Decisions {
+        /// On so many samples; of a few, one alone with two classes nearly equal must not decide.
+        samples: usize,
+    },
     /// The root of the mean square error is at most this part of the largest output, and decisions are kept.
     Rms(f64),
     /// The largest error is at most this part of the largest output.
@@ -30,16 +33,18 @@ impl Goal {
         match precision {
             // The rest is left to noise, and to samples that were not seen.
             Some(bits) => Goal::Largest(0.6 * libm::exp2(-bits)),
-            None if samples >= ENOUGH => Goal::Decisions,
+            None if samples >= ENOUGH => Goal::Decisions { samples },
             None => Goal::Rms(1.0 / 256.0),
         }
     }
 
     pub(super) fn met(self, q: &Quality) -> bool {
         match self {
-            Goal::Decisions => {
-                let kept = q.expected <= 0.003 && q.disagreement <= 0.005 && q.rms <= 1.0 / 32.0;
-                kept || q.rms <= NEGLIGIBLE
+            Goal::Decisions { samples } => {
+                let one = 1.0 / samples.max(1) as f64;
+                let kept = q.expected <= f64::max(0.003, 0.5 * one) && q.disagreement <= 0.005;
+                let near = q.rms <= 1.0 / 256.0 && q.disagreement <= f64::max(0.005, one);
+                kept && q.rms <= 1.0 / 32.0 || near || q.rms <= NEGLIGIBLE
             }
             Goal::Rms(bound) => q.rms <= bound && (q.disagreement == 0.0 || q.rms <= NEGLIGIBLE),
             Goal::Largest(bound) => q.largest <= bound,
