@@ -2,6 +2,8 @@
 // Each test binary uses a part of this, and a test may panic.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod sets;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
