@@ -150,7 +150,7 @@ fn finish(ui: Ui, args: &Args, compiled: &Compiled) -> Result<(), Error> {
     let plan = compiled.server_plan();
     let bytes = fs::metadata(&server).map_or(0, |m| m.len());
     let report = Report::new(plan.plan(), plan.id(), bytes);
-    ui.note(&summary(&args.output_dir, &report));
+    ui.note(&summary(&args.output_dir, &report, bytes));
     ui.object(&Outcome {
         server_plan: Some(server),
         client_plan: Some(client),
@@ -182,21 +182,22 @@ fn emit(
     Ok(emitted)
 }
 
-fn summary(dir: &Path, report: &Report) -> String {
+fn summary(dir: &Path, report: &Report, plan_bytes: u64) -> String {
     let bits = report
         .outputs
         .iter()
         .filter_map(|o| o.precision_bits)
         .fold(f64::INFINITY, f64::min);
     format!(
-        "{}: {}-bit security, N = 2^{}, {:.1} bits of precision, about {:.0} ms a run on one thread, {} of memory, \
-         {} of evaluation keys",
+        "{}: {}-bit security, N = 2^{}, noise {:.1} bits below the outputs, about {:.0} ms a run on one thread, {} of memory, \
+         {} of evaluation keys, a plan of {}",
         dir.display(),
         report.security.target,
         report.parameters.log_n,
         bits,
         1e3 * report.cost.latency_s,
         human_bytes(report.cost.run_bytes),
-        human_bytes(report.cost.eval_key_bytes)
+        human_bytes(report.cost.eval_key_bytes),
+        human_bytes(plan_bytes)
     )
 }

@@ -35,7 +35,7 @@ const SIMULATION_VALUES: f64 = 3e7;
 /// Samples of a simulation, whatever they cost, and at most.
 const SIMULATED: (usize, usize) = (48, 512);
 /// The precision of a layer, relative to its largest value, where there are no samples.
-const WITHOUT_SAMPLES: f64 = 1.0 / 256.0;
+const WITHOUT_SAMPLES: f64 = 1.0 / 1024.0;
 /// Bounds from intervals are widened by this: polynomials overshoot a little.
 const OVERSHOOT: f64 = 1.02;
 
