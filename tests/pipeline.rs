@@ -170,7 +170,9 @@ fn encrypted_results_are_as_precise_as_predicted() {
             "{}: {found} bits, {predicted} predicted",
             network.name
         );
-        assert_eq!(encrypted["noise_bits"], encrypted["error_bits"]);
+        // Polynomials are computed as they are, so that there is no error but noise, to the rounding of clear sums.
+        let noise = figure(&encrypted["noise_bits"]);
+        assert!((noise - found).abs() <= 1e-6, "{noise} and {found} bits");
         let accuracy = figure(&report["clear"]["accuracy"]);
         assert!(accuracy > 0.95, "{}: {accuracy}", network.name);
         assert!(

@@ -139,7 +139,10 @@ fn row(network: &Real, shared: &Path) -> Result<String, String> {
             .as_f64()
             .unwrap_or(f64::NAN)
             / 1e6,
-        std::fs::metadata(dir.join("plan/server.plan")).unwrap().len() as f64 / 1e6,
+        std::fs::metadata(dir.join("plan/server.plan"))
+            .unwrap()
+            .len() as f64
+            / 1e6,
     );
     // At most one sample may be classified otherwise, and none of ten.
     let agreeing = figure("encrypted", "agreement") * encrypted as f64;

@@ -466,7 +466,12 @@ fn the_driver_stops_where_told() {
     assert!(finished.stopped);
     assert_eq!(
         finished.reports.iter().map(|r| r.pass).collect::<Vec<_>>(),
-        ["fold-constants", "fold-scalings"]
+        [
+            "fuse-function",
+            "decompose",
+            "fold-constants",
+            "fold-scalings"
+        ]
     );
     driver.stop_after = None;
     let error = run_standard(&mut driver, &mut module, evidence, ACCURACY).unwrap_err();

@@ -61,6 +61,7 @@ pub(super) fn read_lines(
         .collect();
     let mut budget = MAX_POSITIONS;
     let mut exact: BTreeMap<usize, Exact> = BTreeMap::new();
+    let mut clear = false;
     for line in lines {
         if line.columns.is_none() && Cursor::new(line).accept("exact") {
             let (number, values) = read_exact(line, &scales)?;
@@ -135,6 +136,7 @@ pub(super) fn read_lines(
                     return Err(cursor.error("the donor has another clear network"));
                 }
                 plan.clear = donor.clear.clone();
+                clear = true;
             }
             "tail" => {
                 cursor.expect("blake3")?;
@@ -151,6 +153,9 @@ pub(super) fn read_lines(
     }
     if let Some(number) = exact.keys().next() {
         return Err(head.error(format!("there is a line `exact`, but no step {number}")));
+    }
+    if !clear {
+        return Err(head.error("there is no line `clear`"));
     }
     Ok(plan)
 }
