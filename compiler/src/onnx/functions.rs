@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Calls within calls, at most.
 const MAX_DEPTH: usize = 32;
 /// Nodes of all bodies that are inlined, at most.
-const MAX_NODES: usize = 1 << 18;
+const MAX_NODES: usize = 1 << 16;
 /// Bytes of all bodies that are inlined, at most.
-const MAX_BYTES: u64 = 1 << 28;
+const MAX_BYTES: u64 = 1 << 27;
 
 /// A node of the graph, or of a function that the graph calls.
 pub(super) struct FlatNode<'a> {
@@ -262,5 +262,196 @@ impl Scope<'_> {
             attribute,
             ..Default::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onnx_protobuf::GraphProto;
+    use onnx_protobuf::attribute_proto::AttributeType;
+
+    fn node(domain: &str, op: &str, input: &[&str], output: &[&str]) -> NodeProto {
+        NodeProto {
+            domain: domain.into(),
+            op_type: op.into(),
+            input: input.iter().map(|n| (*n).to_owned()).collect(),
+            output: output.iter().map(|n| (*n).to_owned()).collect(),
+            ..Default::default()
+        }
+    }
+
+    fn function(
+        name: &str,
+        input: &[&str],
+        output: &[&str],
+        body: Vec<NodeProto>,
+    ) -> FunctionProto {
+        FunctionProto {
+            domain: "f".into(),
+            name: name.into(),
+            input: input.iter().map(|n| (*n).to_owned()).collect(),
+            output: output.iter().map(|n| (*n).to_owned()).collect(),
+            node: body,
+            ..Default::default()
+        }
+    }
+
+    fn model(nodes: Vec<NodeProto>, functions: Vec<FunctionProto>) -> ModelProto {
+        let graph = GraphProto {
+            node: nodes,
+            ..Default::default()
+        };
+        ModelProto {
+            graph: Some(graph).into(),
+            functions,
+            ..Default::default()
+        }
+    }
+
+    /// Operator, inputs and outputs of each node.
+    fn flat(model: &ModelProto) -> Vec<String> {
+        let nodes = flatten(model, 17);
+        let text = |n: &FlatNode<'_>| match &n.fault {
+            Some(fault) => format!("{}: {}", n.index, fault.reason),
+            None => format!(
+                "{}: {}({}) -> {}",
+                n.index,
+                n.node.op_type,
+                n.node.input.join(","),
+                n.node.output.join(",")
+            ),
+        };
+        nodes.iter().map(text).collect()
+    }
+
+    #[test]
+    fn bodies_stand_in_place_of_their_calls() {
+        let square = function(
+            "Square",
+            &["v"],
+            &["w"],
+            vec![node("", "Mul", &["v", "v"], &["w"])],
+        );
+        let fourth = function(
+            "Fourth",
+            &["x"],
+            &["y"],
+            vec![
+                node("f", "Square", &["x"], &["t"]),
+                node("f", "Square", &["t"], &["y"]),
+            ],
+        );
+        let nodes = vec![
+            node("f", "Fourth", &["a"], &["b"]),
+            node("", "Relu", &["b"], &["c"]),
+            node("f", "Square", &["c"], &["d"]),
+        ];
+        assert_eq!(
+            flat(&model(nodes, vec![square, fourth])),
+            [
+                "0: Mul(a,a) -> b/t",
+                "0: Mul(b/t,b/t) -> b",
+                "1: Relu(b) -> c",
+                "2: Mul(c,c) -> d"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_of_a_body_are_unique() {
+        let twice = function(
+            "Twice",
+            &["v"],
+            &["w"],
+            vec![
+                node("", "Neg", &["v"], &["t"]),
+                node("", "Neg", &["t"], &["w"]),
+            ],
+        );
+        let mut call = node("f", "Twice", &["a"], &["b"]);
+        call.name = "call".into();
+        let mut again = node("f", "Twice", &["b"], &["c"]);
+        again.name = "call".into();
+        let nodes = flat(&model(vec![call, again], vec![twice]));
+        assert_eq!(nodes[0], "0: Neg(a) -> call/t");
+        assert_eq!(nodes[2], "1: Neg(b) -> call.2/t");
+    }
+
+    #[test]
+    fn inputs_that_are_outputs_and_missing_ones() {
+        let pass = function(
+            "Pass",
+            &["v", "w"],
+            &["v", "t"],
+            vec![node("", "Clip", &["v", "", "w"], &["t"])],
+        );
+        let call = node("f", "Pass", &["a"], &["b", "c"]);
+        assert_eq!(
+            flat(&model(vec![call], vec![pass])),
+            ["0: Clip(a,,) -> c", "0: Identity(a) -> b"]
+        );
+    }
+
+    #[test]
+    fn attributes_refer_to_the_call_or_the_default() {
+        let number = |name: &str, value: f32| AttributeProto {
+            name: name.into(),
+            type_: AttributeType::FLOAT.into(),
+            f: value,
+            ..Default::default()
+        };
+        let reference = |name: &str, to: &str| AttributeProto {
+            name: name.into(),
+            ref_attr_name: to.into(),
+            type_: AttributeType::FLOAT.into(),
+            ..Default::default()
+        };
+        let mut body = node("", "HardSigmoid", &["v"], &["w"]);
+        body.attribute = vec![
+            reference("alpha", "a"),
+            reference("beta", "b"),
+            reference("gamma", "nobody"),
+        ];
+        let mut hard = function("Hard", &["v"], &["w"], vec![body]);
+        hard.attribute = vec!["a".into(), "nobody".into()];
+        hard.attribute_proto = vec![number("b", 0.5)];
+        let mut call = node("f", "Hard", &["x"], &["y"]);
+        call.attribute = vec![number("a", 0.25)];
+        let whole = model(vec![call.clone()], vec![hard.clone()]);
+        let nodes = flatten(&whole, 17);
+        let found: Vec<_> = (nodes[0].node.attribute.iter())
+            .map(|a| (a.name.as_str(), a.f))
+            .collect();
+        assert_eq!(found, [("alpha", 0.25), ("beta", 0.5)]);
+        call.attribute = vec![number("odd", 1.0)];
+        let nodes = flat(&model(vec![call], vec![hard]));
+        assert!(nodes[0].contains("no attribute \"odd\""), "{nodes:?}");
+    }
+
+    #[test]
+    fn recursion_and_growth_are_refused() {
+        let body = |op: &str| vec![node("f", op, &["v"], &["w"])];
+        let ping = function("Ping", &["v"], &["w"], body("Pong"));
+        let pong = function("Pong", &["v"], &["w"], body("Ping"));
+        let nodes = flat(&model(body("Ping"), vec![ping, pong]));
+        assert!(nodes[0].contains("calls itself"), "{nodes:?}");
+        // Each calls the next one ten times.
+        let step = |i: usize| {
+            let call = |k: usize| {
+                let (from, to) = (format!("t{k}"), format!("t{}", k + 1));
+                node("f", &format!("F{}", i + 1), &[&from], &[&to])
+            };
+            function(
+                &format!("F{i}"),
+                &["t0"],
+                &["t10"],
+                (0..10).map(call).collect(),
+            )
+        };
+        let functions = (0..20).map(step).collect();
+        let nodes = flat(&model(vec![node("f", "F0", &["a"], &["b"])], functions));
+        assert!(nodes.len() <= MAX_NODES);
+        assert!(nodes.iter().any(|n| n.contains("too large")));
     }
 }

@@ -306,17 +306,4 @@ pub fn operators() -> impl Iterator<Item = &'static OperatorInfo> {
 }
 
 #[cfg(test)]
-mod tests {
-    #[test]
-    fn operators_are_listed_once_and_sorted() {
-        let names: Vec<_> = super::operators().map(|o| (o.domain, o.name)).collect();
-        assert!(names.is_sorted_by(|a, b| a < b));
-    }
-
-    #[test]
-    fn every_operator_is_read_in_some_version() {
-        for operator in super::operators() {
-            assert!(!operator.opsets().is_empty(), "{}", operator.name);
-        }
-    }
-}
+mod tests;
