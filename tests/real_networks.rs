@@ -73,7 +73,7 @@ const NETWORKS: [Real; 33] = [
     features(
         "breast-cancer-pipeline-skl",
         TabularRaw("breast-cancer"),
-        "0,4500 --precision 22",
+        "0,4500 --precision 25",
     ),
     features("breast-cancer-mlp", BREAST, BREAST_RANGE),
     features("breast-cancer-mlp-relu", BREAST, BREAST_RANGE),

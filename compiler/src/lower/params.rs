@@ -22,6 +22,8 @@ use space::Space;
 pub(crate) const WORST_DEVIATIONS: f64 = 3.3;
 /// Bits of precision that are wanted without an explicit wish.
 const DEFAULT_BITS: f64 = 12.0;
+/// Further bits where polynomials follow bounds of ranges: outputs are far below their bounds then.
+const BOUND_BITS: f64 = 3.0;
 /// Bits that the prediction must lie above the wish.
 const SLACK_BITS: f64 = 0.7;
 /// A value at level 0 times its margin stays this many bits below half the first prime.
@@ -54,7 +56,16 @@ pub(crate) fn search(
     options: &Options,
     from_intervals: bool,
 ) -> Result<Chosen, LowerError> {
-    let asked = options.precision.unwrap_or(DEFAULT_BITS);
+    let polynomials = network
+        .values
+        .iter()
+        .any(|v| matches!(v.kind, Kind::Polynomial { .. }));
+    let spare = if from_intervals && polynomials {
+        BOUND_BITS
+    } else {
+        0.0
+    };
+    let asked = options.precision.unwrap_or(DEFAULT_BITS + spare);
     let mut closest: Option<(f64, u32)> = None;
     let mut best: Option<(f64, Chosen)> = None;
     for log_n in MIN_LOG_N..=MAX_LOG_N {
