@@ -18,7 +18,7 @@ impl Function {
     /// The smallest range that holds the function's values over an interval, up to rounding; `None` where the
     /// function has no value somewhere in it, or values that are not finite.
     ///
-    /// Between the ends and the [turning points](Function::turning_points) every function is monotone.
+    /// Between the ends and the turning points every function is monotone.
     pub fn range_over(&self, interval: Range) -> Option<Range> {
         if self.pole().is_some_and(|pole| pole.lies_in(interval)) {
             return None;
