@@ -3,10 +3,12 @@
 use crate::metrics::{Comparison, Decision, Excursion, RangeWatch, Results};
 use crate::report::{error_bits, expected_maximum};
 use crate::{Client, Error, Server, ServerPlan, Tensors};
-use cipherloom_ir::plan::{Plan, simulate};
+use cipherloom_ir::graph::NodeId;
+use cipherloom_ir::plan::{Plan, SimulateError, Simulator};
 use cipherloom_ir::tensor::{EvalError, eval_all};
 use rayon::prelude::*;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 /// The seed of the simulation's noise; sample `i` takes this plus `i`.
@@ -121,8 +123,10 @@ pub fn check(
     let encrypted = encrypted.min(samples.len());
     let (rules, total) = (Decision::of_plan(plan.plan()), samples.len() + encrypted);
     let label = |i: usize| labels.and_then(|l| l.get(i)).copied();
-    let (results, excursions) =
-        clear_and_simulated(plan.plan(), samples, &|done| progress(done, total))?;
+    let simulator = Simulator::new(plan.plan()).map_err(simulate_error)?;
+    let (results, excursions) = clear_and_simulated(plan.plan(), &simulator, samples, &|done| {
+        progress(done, total);
+    })?;
 
     let (mut clear, mut simulated) = (Comparison::default(), Comparison::default());
     for (i, sample) in results.iter().enumerate() {
@@ -140,7 +144,7 @@ pub fn check(
             let outputs = server.run(&ciphertexts)?;
             let latency_s = start.elapsed().as_secs_f64();
             let found = single(plan.plan(), client.decrypt_exact(&outputs)?)?;
-            let polynomial = polynomial(plan.plan(), sample)?;
+            let polynomial = polynomial(plan.plan(), &simulator, sample)?;
             hidden.add(&rules, &result.clear, &found, label(i));
             noise.add(&rules, &polynomial, &found, None);
             bias.add(&rules, &result.clear, &polynomial, None);
@@ -191,6 +195,7 @@ pub fn check(
 /// Evaluates every sample in clear and simulated, and watches the ranges; on all threads of the current pool.
 fn clear_and_simulated(
     plan: &Plan,
+    simulator: &Simulator<'_>,
     samples: &[Tensors],
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<(Vec<Sample>, Vec<Excursion>), Error> {
@@ -204,18 +209,14 @@ fn clear_and_simulated(
             .enumerate()
             .map(|(i, sample)| {
                 let seed = SEED.wrapping_add((chunk * CHUNK + i) as u64);
-                let simulated = simulate(plan, sample, Some(seed))
-                    .map_err(|e| Error::Internal(e.to_string()))?;
+                let simulated = simulator.run(sample, Some(seed)).map_err(simulate_error)?;
                 let values = eval_all(&plan.clear, sample).map_err(eval_error)?;
                 Ok((values, simulated))
             })
             .collect::<Result<_, Error>>()?;
         for (i, (values, simulated)) in evaluated.into_iter().enumerate() {
             watch.add(&plan.clear, plan.margin, chunk * CHUNK + i, &values);
-            let output = |o: &cipherloom_ir::tensor::Output| {
-                Some((o.name.clone(), values.get(&o.node)?.clone()))
-            };
-            let clear = plan.clear.outputs.iter().filter_map(output).collect();
+            let clear = clear_outputs(plan, &values);
             results.push(Sample {
                 clear: Results::new(plan, clear).map_err(eval_error)?,
                 simulated: Results::new(plan, simulated).map_err(eval_error)?,
@@ -239,8 +240,19 @@ fn single(plan: &Plan, outputs: Tensors) -> Result<Results, Error> {
     Results::new(plan, encrypted).map_err(eval_error)
 }
 
+fn simulate_error(error: SimulateError) -> Error {
+    Error::Internal(error.to_string())
+}
+
 fn eval_error(error: EvalError) -> Error {
     Error::Internal(format!("the clear network cannot be evaluated: {error}"))
+}
+
+/// The outputs of the clear network among the values of its nodes.
+fn clear_outputs(plan: &Plan, values: &BTreeMap<NodeId, cipherloom_ir::Tensor>) -> Tensors {
+    let output =
+        |o: &cipherloom_ir::tensor::Output| Some((o.name.clone(), values.get(&o.node)?.clone()));
+    plan.clear.outputs.iter().filter_map(output).collect()
 }
 
 /// The samples' results in clear, and the values that left their range.
@@ -253,17 +265,14 @@ pub fn clear_results(
     for (i, sample) in samples.iter().enumerate() {
         let values = eval_all(&plan.clear, sample).map_err(eval_error)?;
         watch.add(&plan.clear, plan.margin, i, &values);
-        let output = |o: &cipherloom_ir::tensor::Output| {
-            Some((o.name.clone(), values.get(&o.node)?.clone()))
-        };
-        results.push(plan.clear.outputs.iter().filter_map(output).collect());
+        results.push(clear_outputs(plan, &values));
     }
     Ok((results, watch.excursions().collect()))
 }
 
 /// The results of the network with its polynomials, without noise: the plan's steps on clear values.
-fn polynomial(plan: &Plan, sample: &Tensors) -> Result<Results, Error> {
-    let outputs = simulate(plan, sample, None).map_err(|e| Error::Internal(e.to_string()))?;
+fn polynomial(plan: &Plan, simulator: &Simulator<'_>, sample: &Tensors) -> Result<Results, Error> {
+    let outputs = simulator.run(sample, None).map_err(simulate_error)?;
     Results::new(plan, outputs).map_err(eval_error)
 }
 

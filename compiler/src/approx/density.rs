@@ -42,16 +42,6 @@ impl Density {
         }
     }
 
-    /// Adds what another density over the same domain counted.
-    pub fn merge(&mut self, other: &Density) {
-        self.bins
-            .iter_mut()
-            .zip(&other.bins)
-            .for_each(|(a, b)| *a += b);
-        self.outside += other.outside;
-        self.count += other.count;
-    }
-
     /// The number of values.
     pub fn count(&self) -> f64 {
         self.count

@@ -327,45 +327,41 @@ pub(super) fn arg_max(x: &Tensor, axis: usize, smallest: bool, last: bool) -> Ve
     out
 }
 
-/// Softmax along an axis, computed from the differences to the largest element.
-pub(super) fn softmax(x: &Tensor, axis: usize) -> Vec<f64> {
+/// Replaces the elements along an axis, one line of them after the other: `f` gets a block of the elements, the positions
+/// of a line in it, and the line's largest element.
+fn along_lines(x: &Tensor, axis: usize, f: impl Fn(&mut [f64], Vec<usize>, f64)) -> Vec<f64> {
     let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
     let mut out = x.data().to_vec();
     for block in out.chunks_mut(count * step) {
         for lane in 0..step {
-            let positions = || (lane..count * step).step_by(step);
-            let largest = positions()
-                .map(|i| block[i])
+            let line: Vec<usize> = (lane..count * step).step_by(step).collect();
+            let largest = line
+                .iter()
+                .map(|i| block[*i])
                 .fold(f64::NEG_INFINITY, f64::max);
-            let mut sum = 0.0;
-            for i in positions() {
-                block[i] = libm::exp(block[i] - largest);
-                sum += block[i];
-            }
-            for i in positions() {
-                block[i] /= sum;
-            }
+            f(block, line, largest);
         }
     }
     out
 }
 
+/// Softmax along an axis, computed from the differences to the largest element.
+pub(super) fn softmax(x: &Tensor, axis: usize) -> Vec<f64> {
+    along_lines(x, axis, |block, line, largest| {
+        let mut sum = 0.0;
+        for i in &line {
+            block[*i] = libm::exp(block[*i] - largest);
+            sum += block[*i];
+        }
+        line.into_iter().for_each(|i| block[i] /= sum);
+    })
+}
+
 /// The logarithm of a softmax along an axis: differences to the largest element, less the logarithm of their sum.
 pub(super) fn log_softmax(x: &Tensor, axis: usize) -> Vec<f64> {
-    let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
-    let mut out = x.data().to_vec();
-    for block in out.chunks_mut(count * step) {
-        for lane in 0..step {
-            let positions = || (lane..count * step).step_by(step);
-            let largest = positions()
-                .map(|i| block[i])
-                .fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = positions().map(|i| libm::exp(block[i] - largest)).sum();
-            let shift = largest + libm::log(sum);
-            for i in positions() {
-                block[i] -= shift;
-            }
-        }
-    }
-    out
+    along_lines(x, axis, |block, line, largest| {
+        let sum: f64 = line.iter().map(|i| libm::exp(block[*i] - largest)).sum();
+        let shift = largest + libm::log(sum);
+        line.into_iter().for_each(|i| block[i] -= shift);
+    })
 }
