@@ -112,12 +112,14 @@ struct Sample {
 }
 
 /// Checks samples against the clear network that the plan carries: all of them in clear and simulated, the first
-/// `encrypted` of them also encrypted, one by one. `progress` is told what is done, out of how many.
+/// `encrypted` of them also encrypted, one by one, in at most `max_memory` bytes as [`Server::within`]. `progress` is told
+/// what is done, out of how many.
 pub fn check(
     plan: &ServerPlan,
     samples: &[Tensors],
     labels: Option<&[usize]>,
     encrypted: usize,
+    max_memory: Option<u64>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Check, Error> {
     let encrypted = encrypted.min(samples.len());
@@ -137,7 +139,8 @@ pub fn check(
     let mut shown = Vec::new();
     if encrypted > 0 {
         let client = Client::new(plan.client_plan())?;
-        let server = Server::new(plan.clone(), client.evaluation_key()?)?;
+        let keys = client.evaluation_key()?;
+        let server = Server::new_within(plan.clone(), keys, max_memory)?;
         for (i, (sample, result)) in samples.iter().zip(&results).take(encrypted).enumerate() {
             let ciphertexts = client.encrypt(sample)?;
             let start = Instant::now();

@@ -211,7 +211,7 @@ fn run(case: &Case, encrypted: bool) -> Outcome {
         }
     }
     let allowed = allowed(&compiled, case, model.module(), scale);
-    let checked = check(&plan, &inputs, None, 0, &|_, _| {}).unwrap();
+    let checked = check(&plan, &inputs, None, 0, None, &|_, _| {}).unwrap();
     let simulated = checked.report.simulated.max_abs_error.unwrap() / allowed;
     let hidden = encrypted.then(|| {
         let (x, expected) = &samples[0];

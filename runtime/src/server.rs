@@ -78,8 +78,20 @@ impl Server {
     ///
     /// # Errors
     /// Parameters below the plan's security target, a malformed plan, a missing key, or too little memory.
-    pub fn new(plan: ServerPlan, mut keys: SeededEvaluationKeys) -> Result<Self, ServerError> {
-        let (params, held) = check_plan(&plan, None)?;
+    pub fn new(plan: ServerPlan, keys: SeededEvaluationKeys) -> Result<Self, ServerError> {
+        Self::new_within(plan, keys, None)
+    }
+
+    /// [`Self::new`] in at most `max_memory` bytes, as [`Self::within`].
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn new_within(
+        plan: ServerPlan,
+        mut keys: SeededEvaluationKeys,
+        max_memory: Option<u64>,
+    ) -> Result<Self, ServerError> {
+        let (params, held) = check_plan(&plan, max_memory)?;
         let request = &plan.plan().keys;
         keys.relinearization
             .take_if(|_| request.relinearization.is_none());

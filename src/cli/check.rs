@@ -52,6 +52,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
         &samples,
         labels.as_deref(),
         args.encrypted,
+        args.options.max_memory,
         &|done, _| progress.set(done),
     )?;
     drop(progress);

@@ -189,14 +189,15 @@ fn summary(dir: &Path, report: &Report, plan_bytes: u64) -> String {
         .filter_map(|o| o.precision_bits)
         .fold(f64::INFINITY, f64::min);
     format!(
-        "{}: {}-bit security, N = 2^{}, noise {:.1} bits below the outputs, about {:.0} ms a run on one thread, {} of memory, \
-         {} of evaluation keys, a plan of {}",
+        "{}: {}-bit security, N = 2^{}, noise {:.1} bits below the outputs, about {:.0} ms a run on one thread, {} of memory (at \
+         least {}), {} of evaluation keys, a plan of {}",
         dir.display(),
         report.security.target,
         report.parameters.log_n,
         bits,
         1e3 * report.cost.latency_s,
         human_bytes(report.cost.run_bytes),
+        human_bytes(report.cost.least_run_bytes),
         human_bytes(report.cost.eval_key_bytes),
         human_bytes(plan_bytes)
     )

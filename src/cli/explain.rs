@@ -30,11 +30,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
-    let path = if args.plan.is_dir() {
-        args.plan.join("server.plan")
-    } else {
-        args.plan
-    };
+    let path = super::server_plan_path(&args.plan);
     let bytes = files::read(&path)?;
     let plan = ServerPlan::from_bytes(&bytes).map_err(|e| Error::from(e).at(&path))?;
     let report = Report::new(plan.plan(), plan.id(), bytes.len() as u64);

@@ -51,7 +51,8 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     super::warn_of(ui, &excursions);
 
     let client = Client::new(plan.client_plan())?;
-    let server = Server::new(plan, client.evaluation_key()?)?;
+    let keys = client.evaluation_key()?;
+    let server = Server::new_within(plan, keys, args.options.max_memory)?;
     let ciphertexts = client.encrypt(&given)?;
     let progress = ui.progress("run", server.plan().plan().steps.len() * ciphertexts.runs());
     let start = Instant::now();

@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 
+mod bench;
 mod check;
 mod compile;
 mod decrypt;
@@ -17,7 +18,7 @@ use cipherloom::metrics::Excursion;
 use cipherloom::{Client, ClientError, ClientPlan, Error, SecretKey, ServerPlan, Tensors, files};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use ui::Ui;
 
@@ -56,6 +57,8 @@ enum Command {
     Infer(infer::Args),
     /// Compare clear, simulated and encrypted results on the same samples
     Check(check::Args),
+    /// Measure how fast a plan runs on this machine
+    Bench(bench::Args),
     /// List the supported ONNX operators
     Ops(ops::Args),
 }
@@ -87,6 +90,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Decrypt(args) => decrypt::main(ui, args),
         Command::Infer(args) => infer::main(ui, args),
         Command::Check(args) => check::main(ui, args),
+        Command::Bench(args) => bench::main(ui, args),
         Command::Ops(args) => ops::main(ui, args),
     };
     match outcome {
@@ -131,6 +135,15 @@ fn refuse_usage(usage: &clap::Error) -> ExitCode {
 /// Reads `client.plan`.
 fn read_client_plan(path: &Path) -> Result<ClientPlan, Error> {
     cipherloom::client_plan_from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
+}
+
+/// The path of `server.plan`, given itself or by its folder.
+fn server_plan_path(path: &Path) -> PathBuf {
+    if path.is_dir() {
+        path.join("server.plan")
+    } else {
+        path.to_owned()
+    }
 }
 
 /// Reads `server.plan`.

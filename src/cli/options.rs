@@ -40,7 +40,7 @@ pub(crate) struct CompileOptions {
     /// Margin of ranges; default 2
     #[arg(long, value_name = "M")]
     pub(crate) margin: Option<f64>,
-    /// Refuse a plan whose run would need more memory
+    /// The most memory that a run may use: a plan that needs more is refused
     #[arg(long, value_name = "BYTES")]
     pub(crate) max_memory: Option<u64>,
     /// Compile a last Softmax, Sigmoid or ArgMax in, instead of leaving it to the client
@@ -55,7 +55,7 @@ pub(crate) struct CompileOptions {
 }
 
 impl CompileOptions {
-    /// Whether no option is given.
+    /// Whether no option is given but the limit of memory, which applies to runs too.
     pub(crate) fn is_default(&self) -> bool {
         self.calibrate.is_none()
             && self.input_range.is_empty()
@@ -64,7 +64,6 @@ impl CompileOptions {
             && !self.quantum
             && self.precision.is_none()
             && self.margin.is_none()
-            && self.max_memory.is_none()
             && !self.keep_tail
             && self.batch.is_none()
             && self.output.is_none()

@@ -72,6 +72,13 @@ impl Ui {
 pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
+    /// There is so much to do.
+    pub(crate) fn set_length(&self, length: usize) {
+        if let Some(bar) = &self.0 {
+            bar.set_length(length as u64);
+        }
+    }
+
     /// So much is done.
     pub(crate) fn set(&self, done: usize) {
         if let Some(bar) = &self.0 {

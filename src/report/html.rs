@@ -27,9 +27,10 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "<pre>{}</pre>", escape(summary))?;
     writeln!(
         out,
-        "<p>Expected {:.1} ms on one thread, {} of memory, {} of evaluation keys.</p>",
+        "<p>Expected {:.1} ms on one thread, {} of memory (at least {}), {} of evaluation keys.</p>",
         1e3 * report.cost.latency_s,
         human_bytes(report.cost.run_bytes),
+        human_bytes(report.cost.least_run_bytes),
         human_bytes(report.cost.eval_key_bytes)
     )?;
     writeln!(

@@ -8,7 +8,7 @@ pub use text::text;
 
 use cipherloom_ir::container::PlanId;
 use cipherloom_ir::noise::NoiseModel;
-use cipherloom_ir::plan::{Plan, PlanApproximation, PlanPort, StepOp, Transform};
+use cipherloom_ir::plan::{Plan, PlanApproximation, PlanPort, StepOp, Transform, residency};
 use cipherloom_ir::security::log2_product;
 use serde::Serialize;
 
@@ -93,8 +93,10 @@ pub struct CostReport {
     pub eval_key_bytes: u64,
     /// Rotation keys.
     pub rotation_keys: usize,
-    /// The peak of `run`.
+    /// The peak of `run` with everything held expanded.
     pub run_bytes: u64,
+    /// The least that `run --max-memory` can do with.
+    pub least_run_bytes: u64,
     /// The plan itself, weights included; zero where unknown.
     pub plan_bytes: u64,
     /// All inputs of one run as ciphertexts.
@@ -256,6 +258,7 @@ impl Report {
                 eval_key_bytes: plan.estimates.eval_key_bytes,
                 rotation_keys: plan.keys.rotations.len(),
                 run_bytes: plan.estimates.run_bytes,
+                least_run_bytes: residency(plan, Some(0)).bytes,
                 plan_bytes,
                 input_bytes: plan
                     .inputs

@@ -49,8 +49,9 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "memory      {} at the peak of a run",
-        human_bytes(c.run_bytes)
+        "memory      {} at the peak of a run, {} at least (`--max-memory`), where matrices are expanded at use",
+        human_bytes(c.run_bytes),
+        human_bytes(c.least_run_bytes)
     )?;
     for port in &report.inputs {
         line(out, "input", "accepts", port)?;

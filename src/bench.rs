@@ -1,0 +1,238 @@
+//! M.ok_or_else(|| Error::Internal(format!("input {:?} has no shape", port.name)))?;asures a plan: latency, throughput, and the time of each step, on inputs made for it.
+
+use crate::report::Report;
+use crate::{Error, Server, Tensors};
+use cipherloom_ckks::CiphertextSet;
+use cipherloom_ir::Tensor;
+use cipherloom_ir::plan::{Plan, PlanPort};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// When to stop: after so many runs, or without a number after so long, but not before [`LEAST_RUNS`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limit {
+    /// Measured runs.
+    pub runs: Option<usize>,
+    /// The time that they may take together.
+    pub time: Duration,
+}
+
+/// The fewest runs of which a median says something.
+pub const LEAST_RUNS: usize = 3;
+/// No more runs are kept.
+const MOST_RUNS: usize = 100_000;
+
+impl Limit {
+    /// How many runs there will be, guessed from those that are done.
+    fn expected(self, done: usize, elapsed: Duration) -> usize {
+        let by_time = || {
+            let each = elapsed.as_secs_f64() / done.max(1) as f64;
+            let runs = (self.time.as_secs_f64() / each.max(1e-9)).ceil();
+            // A saturating cast; the bounds keep it sensible.
+            (runs as usize).clamp(LEAST_RUNS, MOST_RUNS)
+        };
+        self.runs.unwrap_or_else(by_time).max(done)
+    }
+
+    fn reached(self, done: usize, elapsed: Duration) -> bool {
+        match self.runs {
+            Some(runs) => done >= runs.max(1),
+            None => done >= MOST_RUNS || (done >= LEAST_RUNS && elapsed >= self.time),
+        }
+    }
+}
+
+/// Seconds of several runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spread {
+    /// The median; of an even number, the mean of the middle two.
+    pub median: f64,
+    /// The least.
+    pub min: f64,
+    /// The most.
+    pub max: f64,
+    /// The distance between the quartiles.
+    pub quartiles: f64,
+}
+
+impl Spread {
+    /// The figures of some measurements; zeros of none.
+    pub fn of(mut values: Vec<f64>) -> Self {
+        values.sort_by(f64::total_cmp);
+        let at = |share: f64| {
+            let place = share * values.len().saturating_sub(1) as f64;
+            let value = |i: f64| values.get(i as usize).copied().unwrap_or(0.0);
+            let (low, high) = (value(place.floor()), value(place.ceil()));
+            low + (high - low) * place.fract()
+        };
+        Self {
+            median: at(0.5),
+            min: at(0.0),
+            max: at(1.0),
+            quartiles: at(0.75) - at(0.25),
+        }
+    }
+}
+
+/// What runs took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Measured {
+    /// Seconds of each run.
+    pub runs: Vec<f64>,
+    /// For each step of the plan, seconds in each run.
+    pub steps: Vec<Vec<f64>>,
+}
+
+/// Runs a plan again and again, once without measuring. `progress` is told the runs done, and how many there will be.
+///
+/// # Errors
+/// As [`Server::run`].
+pub fn measure(
+    server: &Server,
+    inputs: &CiphertextSet,
+    limit: Limit,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<Measured, Error> {
+    let mut measured = Measured {
+        runs: vec![],
+        steps: vec![vec![]; server.plan().plan().steps.len()],
+    };
+    server.run(inputs)?;
+    let begin = Instant::now();
+    while !limit.reached(measured.runs.len(), begin.elapsed()) {
+        let start = Instant::now();
+        let mut last = start;
+        server.run_with(inputs, &mut |done, _| {
+            let now = Instant::now();
+            if let Some(step) = done.checked_sub(1).and_then(|i| measured.steps.get_mut(i)) {
+                step.push((now - last).as_secs_f64());
+            }
+            last = now;
+        })?;
+        measured.runs.push(start.elapsed().as_secs_f64());
+        let done = measured.runs.len();
+        progress(done, limit.expected(done, begin.elapsed()));
+    }
+    Ok(measured)
+}
+
+/// The share of a run that a layer or a kind of operation takes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Part {
+    /// The layer, as the model names it, or the operation.
+    pub name: String,
+    /// How many steps it has.
+    pub steps: usize,
+    /// Seconds in a run: the sum of its steps' medians.
+    pub seconds: f64,
+}
+
+impl Measured {
+    /// Each layer's time, in the report's order.
+    pub fn layers(&self, report: &Report) -> Vec<Part> {
+        let mut medians = self.medians();
+        let part = |layer: &crate::report::LayerReport| Part {
+            name: layer.layer.clone(),
+            steps: layer.steps.len(),
+            seconds: medians.by_ref().take(layer.steps.len()).sum(),
+        };
+        report.layers.iter().map(part).collect()
+    }
+
+    /// Each kind of operation's time, the longest first.
+    pub fn operations(&self, report: &Report) -> Vec<Part> {
+        let mut kinds: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+        let steps = report.layers.iter().flat_map(|layer| &layer.steps);
+        for (step, seconds) in steps.zip(self.medians()) {
+            let kind = kinds.entry(step.op).or_default();
+            *kind = (kind.0 + 1, kind.1 + seconds);
+        }
+        let mut parts: Vec<Part> = kinds
+            .into_iter()
+            .map(|(name, (steps, seconds))| Part {
+                name: name.into(),
+                steps,
+                seconds,
+            })
+            .collect();
+        parts.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        parts
+    }
+
+    fn medians(&self) -> impl Iterator<Item = f64> {
+        self.steps
+            .iter()
+            .map(|seconds| Spread::of(seconds.clone()).median)
+    }
+}
+
+/// Inputs of one run: uniform numbers of each input's accepted range, of its type, the same on every call.
+///
+/// # Errors
+/// A shape that does not fit, which the plan's verifier excludes.
+pub fn inputs(plan: &Plan) -> Result<Tensors, Error> {
+    let mut numbers = Numbers(0);
+    let tensor = |port: &PlanPort| {
+        let count = port.shape.iter().product();
+        let (lo, hi) = (port.range.lo, port.range.hi);
+        let values = (0..count).map(|_| {
+            let value = lo + (hi - lo) * numbers.next();
+            let value = if port.dtype.is_float() {
+                value
+            } else {
+                value.round()
+            };
+            value.clamp(lo, hi)
+        });
+        let tensor = Tensor::new(port.shape.clone(), values.collect()).ok_or_else(|| {
+            Error::Internal(format!("input {:?} does not fit its shape", port.name))
+        })?;
+        Ok((port.name.clone(), tensor))
+    };
+    plan.inputs.iter().map(tensor).collect()
+}
+
+/// Numbers from 0 to 1: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads_of_few_measurements() {
+        assert_eq!(Spread::of(vec![]), Spread::default());
+        let one = Spread::of(vec![2.0]);
+        assert_eq!(
+            (one.median, one.min, one.max, one.quartiles),
+            (2.0, 2.0, 2.0, 0.0)
+        );
+        let four = Spread::of(vec![4.0, 1.0, 3.0, 2.0]);
+        assert_eq!((four.median, four.min, four.max), (2.5, 1.0, 4.0));
+        assert!((four.quartiles - 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn runs_end_by_number_or_by_time() {
+        let second = Duration::from_secs(1);
+        let limit = |runs| Limit { runs, time: second };
+        assert!(!limit(Some(2)).reached(1, 9 * second));
+        assert!(limit(Some(2)).reached(2, Duration::ZERO));
+        assert!(!limit(None).reached(LEAST_RUNS - 1, 9 * second));
+        assert!(limit(None).reached(LEAST_RUNS, second));
+        assert!(!limit(None).reached(LEAST_RUNS, second / 2));
+        assert_eq!(limit(None).expected(2, second / 5), 10);
+        assert_eq!(limit(Some(7)).expected(2, second), 7);
+    }
+}
