@@ -44,17 +44,40 @@ pub enum Kind {
     EvaluationKey,
     /// `*.ct`.
     Ciphertext,
+    /// `server.plan` of the TFHE backend.
+    TfheServerPlan,
+    /// `client.plan` of the TFHE backend.
+    TfheClientPlan,
+    /// `secret.key` of the TFHE backend.
+    TfheSecretKey,
+    /// `eval.key` of the TFHE backend.
+    TfheEvaluationKey,
+    /// `*.ct` of the TFHE backend.
+    TfheCiphertext,
 }
 
 impl Kind {
-    const ALL: [Kind; 6] = [
+    const ALL: [Kind; 11] = [
         Kind::ServerPlan,
         Kind::ClientPlan,
         Kind::SecretKey,
         Kind::PublicKey,
         Kind::EvaluationKey,
         Kind::Ciphertext,
+        Kind::TfheServerPlan,
+        Kind::TfheClientPlan,
+        Kind::TfheSecretKey,
+        Kind::TfheEvaluationKey,
+        Kind::TfheCiphertext,
     ];
+
+    /// The kind that a file's header states, whether the rest of it is sound or not.
+    pub fn of(bytes: &[u8]) -> Option<Kind> {
+        let header: &[u8; HEADER] = bytes.first_chunk()?;
+        let code = u16::from_le_bytes([header[10], header[11]]);
+        let found = Kind::ALL.into_iter().find(|k| k.code() == code);
+        found.filter(|_| header.starts_with(MAGIC))
+    }
 
     fn code(self) -> u16 {
         match self {
@@ -64,6 +87,11 @@ impl Kind {
             Kind::PublicKey => 4,
             Kind::EvaluationKey => 5,
             Kind::Ciphertext => 6,
+            Kind::TfheServerPlan => 7,
+            Kind::TfheClientPlan => 8,
+            Kind::TfheSecretKey => 9,
+            Kind::TfheEvaluationKey => 10,
+            Kind::TfheCiphertext => 11,
         }
     }
 }
@@ -77,6 +105,11 @@ impl fmt::Display for Kind {
             Kind::PublicKey => "a public key",
             Kind::EvaluationKey => "an evaluation key",
             Kind::Ciphertext => "a ciphertext",
+            Kind::TfheServerPlan => "a server plan of the TFHE backend",
+            Kind::TfheClientPlan => "a client plan of the TFHE backend",
+            Kind::TfheSecretKey => "a secret key of the TFHE backend",
+            Kind::TfheEvaluationKey => "an evaluation key of the TFHE backend",
+            Kind::TfheCiphertext => "a ciphertext of the TFHE backend",
         })
     }
 }

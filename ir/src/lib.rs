@@ -1,9 +1,10 @@
-//! The intermediate representation of cipherloom: three stages, and the key-free rules that the
+//! The intermediate representation of cipherloom: its stages, and the key-free rules that the
 //! compiler, the simulator and the explain report share.
 //!
 //! - [`tensor`]: shapes, value ranges, layers, as the user's model wrote them;
 //! - [`circuit`]: packed ciphertext values with level, scale, noise and layout;
-//! - [`plan`]: straight-line steps that the runtime executes.
+//! - [`plan`]: straight-line steps that the runtime executes;
+//! - [`integer`]: the same for the TFHE backend, on encrypted integers.
 //!
 //! This crate knows neither ONNX nor cryptography: no key, no ciphertext, no ring element exists here.
 
@@ -11,6 +12,7 @@ pub mod circuit;
 pub mod container;
 pub mod fault;
 pub mod graph;
+pub mod integer;
 pub mod layout;
 pub mod noise;
 pub mod origin;

@@ -291,7 +291,7 @@ pub(super) fn hash_transform(t: &Transform) -> String {
 }
 
 /// The hash by which a text names the clear network.
-pub(super) fn hash_module(module: &crate::tensor::Module) -> String {
+pub(crate) fn hash_module(module: &crate::tensor::Module) -> String {
     let mut writer = Writer::default();
     let message = module_wire::encode(module, &mut writer);
     hash(&message, &writer)

@@ -4,14 +4,14 @@
 //! that a runtime may stream it limb by limb. Constants are recipes in clear; the runtime expands them.
 
 mod decode;
-mod encode;
+pub(crate) mod encode;
 mod memory;
-mod module_wire;
-mod proto;
-mod read;
+pub(crate) mod module_wire;
+pub(crate) mod proto;
+pub(crate) mod read;
 mod residency;
-mod sections;
-mod simulate;
+pub(crate) mod sections;
+pub(crate) mod simulate;
 mod steps;
 mod tail;
 #[cfg(test)]
@@ -26,6 +26,7 @@ pub use memory::{KeyBytes, key_bytes, run_bytes};
 pub use residency::{Residency, residency};
 pub use simulate::{SimulateError, Simulator, simulate};
 pub use tail::{MAX_TAIL_ELEMENTS, MAX_TAIL_OPERATIONS, ResultPort, may_finish};
+pub(crate) use tail::{faults as tail_faults, results as tail_results};
 pub use text::{parse, print};
 pub use verify::{Fault, verify, verify_client, verify_structure};
 pub use wire::{
@@ -393,7 +394,7 @@ pub struct PlanApproximation {
 impl Plan {
     /// The model's outputs, as users get them.
     pub fn results(&self) -> Vec<ResultPort> {
-        tail::results(&self.outputs, self.tail.as_ref())
+        tail::results(tail::plain(&self.outputs), self.tail.as_ref())
     }
 }
 
@@ -419,6 +420,6 @@ pub struct ClientPlan {
 impl ClientPlan {
     /// The model's outputs, as users get them.
     pub fn results(&self) -> Vec<ResultPort> {
-        tail::results(&self.outputs, self.tail.as_ref())
+        tail::results(tail::plain(&self.outputs), self.tail.as_ref())
     }
 }

@@ -18,7 +18,7 @@ fn bad(what: impl Into<String>) -> PlanError {
 }
 
 /// The message of a module.
-pub(super) fn encode(module: &Module, writer: &mut Writer) -> proto::Module {
+pub(crate) fn encode(module: &Module, writer: &mut Writer) -> proto::Module {
     let order = module
         .graph
         .topological()
@@ -183,7 +183,7 @@ fn decode_origin(parts: Vec<proto::Origin>) -> Result<Origin, PlanError> {
 }
 
 /// The module of a message; [`crate::tensor::verify`] has not seen it yet.
-pub(super) fn decode(message: proto::Module, reader: &mut Reader<'_>) -> Result<Module, PlanError> {
+pub(crate) fn decode(message: proto::Module, reader: &mut Reader<'_>) -> Result<Module, PlanError> {
     let mut module = Module {
         name: message.name,
         source: message.source,
@@ -240,7 +240,7 @@ pub(super) fn decode(message: proto::Module, reader: &mut Reader<'_>) -> Result<
 }
 
 /// The element type of a number.
-pub(super) fn dtype(number: u32) -> Result<DType, PlanError> {
+pub(crate) fn dtype(number: u32) -> Result<DType, PlanError> {
     DType::from_number(number).ok_or_else(|| bad(format!("there is no element type {number}")))
 }
 

@@ -161,7 +161,7 @@ pub(super) fn read_lines(
 }
 
 /// The number behind a letter: `r3`.
-fn letter(cursor: &Cursor<'_, '_>, word: &str, letter: char) -> Result<u32, ParseError> {
+pub(crate) fn letter(cursor: &Cursor<'_, '_>, word: &str, letter: char) -> Result<u32, ParseError> {
     let number = word
         .strip_prefix(letter)
         .filter(|d| d.bytes().all(|b| b.is_ascii_digit()));
@@ -170,7 +170,11 @@ fn letter(cursor: &Cursor<'_, '_>, word: &str, letter: char) -> Result<u32, Pars
         .ok_or_else(|| cursor.error(format!("this is nothing such as {letter}3")))
 }
 
-fn numbered(cursor: &mut Cursor<'_, '_>, prefix: char, expected: usize) -> Result<(), ParseError> {
+pub(crate) fn numbered(
+    cursor: &mut Cursor<'_, '_>,
+    prefix: char,
+    expected: usize,
+) -> Result<(), ParseError> {
     let word = cursor.word()?;
     if letter(cursor, word, prefix)? as usize == expected {
         return Ok(());

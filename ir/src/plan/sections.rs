@@ -20,7 +20,7 @@ const DENSE_ELEMENT: u64 = 64;
 
 /// Collects arrays.
 #[derive(Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     doubles: Vec<u8>,
     singles: Vec<u8>,
     indices: Vec<u8>,
@@ -28,7 +28,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Stores an array: as runs or non-zero values where these are less than half of what is stored otherwise.
-    pub(super) fn array(&mut self, values: &[f64]) -> Array {
+    pub(crate) fn array(&mut self, values: &[f64]) -> Array {
         // A negative zero is stored, so that an array reads back bit for bit.
         let zero = |v: &f64| v.to_bits() == 0;
         let nonzero = values.iter().filter(|v| !zero(v)).count();
@@ -76,8 +76,16 @@ impl Writer {
         array
     }
 
+    /// Stores indices; yields their offset.
+    pub(crate) fn indices(&mut self, list: &[u32]) -> u64 {
+        let offset = self.indices.len() as u64 / 4;
+        self.indices
+            .extend(list.iter().flat_map(|i| i.to_le_bytes()));
+        offset
+    }
+
     /// Stores a layout.
-    pub(super) fn layout(&mut self, layout: &Layout) -> WireLayout {
+    pub(crate) fn layout(&mut self, layout: &Layout) -> WireLayout {
         let dense = layout
             .positions
             .iter()
@@ -86,12 +94,8 @@ impl Writer {
         let index_offset = if dense {
             0
         } else {
-            self.indices.len() as u64 / 4
+            self.indices(&layout.positions)
         };
-        if !dense {
-            self.indices
-                .extend(layout.positions.iter().flat_map(|p| p.to_le_bytes()));
-        }
         WireLayout {
             shape: layout.shape.iter().map(|d| *d as u64).collect(),
             period: layout.period as u64,
@@ -103,13 +107,13 @@ impl Writer {
     }
 
     /// Sections 1 to 3.
-    pub(super) fn sections(&self) -> [&[u8]; 3] {
+    pub(crate) fn sections(&self) -> [&[u8]; 3] {
         [&self.doubles, &self.singles, &self.indices]
     }
 }
 
 /// Gives arrays back.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     doubles: &'a [u8],
     singles: &'a [u8],
     indices: &'a [u8],
@@ -124,7 +128,7 @@ fn bad(what: &str) -> PlanError {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(container: &Container<'a>, file_length: usize) -> Result<Self, PlanError> {
+    pub(crate) fn new(container: &Container<'a>, file_length: usize) -> Result<Self, PlanError> {
         Ok(Self {
             doubles: container.section(1)?,
             singles: container.section(2)?,
@@ -167,7 +171,8 @@ impl<'a> Reader<'a> {
         usize::try_from(elements).map_err(|_| bad("an array is too long"))
     }
 
-    fn indices(&mut self, offset: u64, count: u64) -> Result<Vec<u32>, PlanError> {
+    /// Indices.
+    pub(crate) fn indices(&mut self, offset: u64, count: u64) -> Result<Vec<u32>, PlanError> {
         let bytes = self.take(2, offset, count)?;
         self.spend(count, 4)?;
         Ok(bytes
@@ -177,7 +182,7 @@ impl<'a> Reader<'a> {
     }
 
     /// An array.
-    pub(super) fn array(&mut self, array: Option<Array>) -> Result<Vec<f64>, PlanError> {
+    pub(crate) fn array(&mut self, array: Option<Array>) -> Result<Vec<f64>, PlanError> {
         let array = array.ok_or_else(|| bad("an array is missing"))?;
         let length = self.spend(array.length, 8)?;
         let stored = if array.single {
@@ -220,7 +225,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A layout, unchecked but for its allocation.
-    pub(super) fn layout(&mut self, layout: Option<WireLayout>) -> Result<Layout, PlanError> {
+    pub(crate) fn layout(&mut self, layout: Option<WireLayout>) -> Result<Layout, PlanError> {
         let layout = layout.ok_or_else(|| bad("a layout is missing"))?;
         let positions = if layout.dense {
             let count = self.spend(layout.count, DENSE_ELEMENT)?;
@@ -238,11 +243,11 @@ impl<'a> Reader<'a> {
 }
 
 /// A size of this machine.
-pub(super) fn size(value: u64) -> Result<usize, PlanError> {
+pub(crate) fn size(value: u64) -> Result<usize, PlanError> {
     usize::try_from(value).map_err(|_| bad("a size is too large"))
 }
 
 /// A shape.
-pub(super) fn shape(dims: &[u64]) -> Result<Vec<usize>, PlanError> {
+pub(crate) fn shape(dims: &[u64]) -> Result<Vec<usize>, PlanError> {
     dims.iter().map(|d| size(*d)).collect()
 }

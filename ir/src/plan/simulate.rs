@@ -6,7 +6,7 @@
 //! comes from the simulator's own generator, so a seed gives the same figures on every machine.
 
 mod combine;
-mod state;
+pub(crate) mod state;
 mod transform;
 
 use super::{Plan, PlanPort, Register, StepOp};

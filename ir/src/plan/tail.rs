@@ -27,16 +27,29 @@ pub struct ResultPort {
     pub batched: bool,
 }
 
+/// The encrypted outputs, as users get them where there is no tail.
+pub(super) fn plain(outputs: &[PlanPort]) -> Vec<ResultPort> {
+    let plain = |port: &PlanPort| ResultPort {
+        name: port.name.clone(),
+        shape: port.shape.clone(),
+        dtype: port.dtype,
+        batched: port.batched,
+    };
+    outputs.iter().map(plain).collect()
+}
+
+/// The names and shapes of the encrypted outputs.
+pub(super) fn shapes(outputs: &[PlanPort]) -> Vec<(&str, &[usize])> {
+    outputs
+        .iter()
+        .map(|p| (p.name.as_str(), p.shape.as_slice()))
+        .collect()
+}
+
 /// The model's outputs: those of the tail, or the encrypted ones where there is none.
-pub(super) fn results(outputs: &[PlanPort], tail: Option<&Module>) -> Vec<ResultPort> {
+pub(crate) fn results(outputs: Vec<ResultPort>, tail: Option<&Module>) -> Vec<ResultPort> {
     let Some(tail) = tail else {
-        let plain = |port: &PlanPort| ResultPort {
-            name: port.name.clone(),
-            shape: port.shape.clone(),
-            dtype: port.dtype,
-            batched: port.batched,
-        };
-        return outputs.iter().map(plain).collect();
+        return outputs;
     };
     let result = |output: &tensor::Output| ResultPort {
         name: output.name.clone(),
@@ -65,7 +78,7 @@ pub fn may_finish(op: &Op) -> bool {
 }
 
 /// Faults of a tail: of the module, of its size, and of its inputs beside the encrypted outputs.
-pub(super) fn faults(tail: &Module, outputs: &[PlanPort]) -> Vec<String> {
+pub(crate) fn faults(tail: &Module, outputs: &[(&str, &[usize])]) -> Vec<String> {
     let mut faults: Vec<String> = tensor::verify(tail)
         .iter()
         .map(ToString::to_string)
@@ -102,9 +115,9 @@ pub(super) fn faults(tail: &Module, outputs: &[PlanPort]) -> Vec<String> {
         ));
     }
     for input in &tail.inputs {
-        let port = outputs.iter().find(|p| p.name == input.name);
+        let port = outputs.iter().find(|(name, _)| *name == input.name);
         let node = tail.graph.get(input.node);
-        if port.map(|p| &p.shape) != node.map(|n| &n.shape) {
+        if port.map(|(_, shape)| *shape) != node.map(|n| n.shape.as_slice()) {
             faults.push(format!(
                 "no encrypted output has the name and shape of its input {:?}",
                 input.name

@@ -79,7 +79,10 @@ pub fn verify_structure(plan: &Plan) -> Vec<Fault> {
         }
     }
     if let Some(tail) = &plan.tail {
-        check.faults("tail", super::tail::faults(tail, &plan.outputs));
+        check.faults(
+            "tail",
+            super::tail::faults(tail, &super::tail::shapes(&plan.outputs)),
+        );
     }
     check.faults
 }
@@ -111,7 +114,7 @@ pub fn verify_client(plan: &ClientPlan) -> Vec<Fault> {
         }
     }
     if let Some(tail) = &plan.tail {
-        let found = super::tail::faults(tail, &plan.outputs).into_iter();
+        let found = super::tail::faults(tail, &super::tail::shapes(&plan.outputs)).into_iter();
         faults.extend(found.map(|message| Fault {
             place: "tail".into(),
             message,

@@ -20,6 +20,9 @@ pub enum PlanError {
     /// The parameters are unsound or too weak.
     #[error("the plan's parameters are refused: {0}")]
     Parameters(#[from] ParameterError),
+    /// The TFHE parameter set is none of the published ones.
+    #[error("the plan's parameters are refused: {0}")]
+    Set(#[from] crate::integer::SetError),
     /// The verifier found faults.
     #[error("the plan is faulty: {}", show(.0))]
     Faulty(Vec<Fault>),

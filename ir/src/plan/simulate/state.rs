@@ -68,13 +68,13 @@ impl State {
 
 /// Normal values from SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014) by
 /// the Box-Muller transform.
-pub(super) struct Noise {
+pub(crate) struct Noise {
     state: u64,
     spare: Option<f64>,
 }
 
 impl Noise {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
             state: seed,
             spare: None,
@@ -89,7 +89,7 @@ impl Noise {
         z ^ (z >> 31)
     }
 
-    fn normal(&mut self) -> f64 {
+    pub(crate) fn normal(&mut self) -> f64 {
         if let Some(spare) = self.spare.take() {
             return spare;
         }

@@ -1,0 +1,130 @@
+//! Ranges against all inputs, variances against the simulator.
+
+use super::super::test_plans::{maximum, one_scale, range};
+use super::super::{IntegerBuilder, IntegerSimulator, Matrix, SETS, verify};
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn maxima_keep_their_range_and_their_variance_is_that_of_sums() {
+    for levels in 1..=4 {
+        let plan = maximum(levels).unwrap();
+        let last = plan.steps.last().unwrap();
+        assert_eq!((last.lo, last.hi), (0, 7));
+        // One fresh input and a bootstrap for each level.
+        let set = &plan.params;
+        let expected = noise::fresh(set) + f64::from(levels) * noise::bootstrap(set);
+        assert!((last.variance / expected - 1.0).abs() < 1e-9, "{levels}");
+        assert_eq!(plan.bootstraps(), (1 << levels) - 1);
+        let worst = plan
+            .steps
+            .iter()
+            .map(|s| s.log2_failure)
+            .fold(f64::NEG_INFINITY, f64::max);
+        assert!(plan.log2_failure_of_run() >= worst && worst <= -128.0);
+    }
+}
+
+#[test]
+fn an_absolute_value_is_not_negative() {
+    let mut b = IntegerBuilder::new("abs", "test", SETS[1]);
+    let x = b.input("x", &[1, 1], range(-8.0, 7.0), 59, one_scale(1.0, -8, 7));
+    let m = b.matrix(Matrix::from_rows("up", 1, [(vec![(0, 1)], 8)]).unwrap());
+    let up = b.linear(&[x], m, 59, "up");
+    let relu = (0..16).map(|i| (i - 8_i64).max(0)).collect();
+    let relu = b.table(Table {
+        name: "relu".into(),
+        entries: relu,
+    });
+    let positive = b.lookup(up, &[relu], 59, "relu");
+    let m = b.matrix(Matrix::from_rows("abs", 2, [(vec![(0, -1), (1, 2)], 0)]).unwrap());
+    let y = b.linear(&[x, positive], m, 59, "abs");
+    b.output("y", &[1, 1], range(0.0, 8.0), y, one_scale(1.0, 0, 0));
+    let mut plan = b.plan_mut().clone();
+    complete(&mut plan).unwrap();
+    assert_eq!((plan.steps[2].lo, plan.steps[2].hi), (0, 8));
+}
+
+#[test]
+fn distances_are_to_the_nearest_border() {
+    let phases = |lo: i128, hi: i128, stride: i128| Phases { lo, hi, stride };
+    // Entries of 16: borders at 8, 24, ...
+    assert_eq!(distance(phases(0, 32, 16), 4, 0), 8);
+    assert_eq!(distance(phases(3, 35, 16), 4, 0), 5);
+    assert_eq!(distance(phases(0, 32, 4), 4, 0), 0);
+    assert_eq!(distance(phases(2, 34, 4), 4, 0), 2);
+    assert_eq!(distance(phases(0, 32, 1), 4, 3), 48);
+    assert_eq!(distance(phases(7, 7, 0), 4, 0), 1);
+    assert_eq!(
+        (index(-8, 4), index(-9, 4), index(7, 4), index(8, 4)),
+        (0, -1, 0, 1)
+    );
+}
+
+/// A plan of two linear steps and lookups with the given numbers, if it is one.
+fn random_plan(
+    weights: &[i64],
+    tables: &[i64],
+    biases: [i64; 2],
+    shift: u32,
+) -> Option<IntegerPlan> {
+    let mut b = IntegerBuilder::new("random", "test", SETS[1]);
+    b.plan_mut().log2_failure = -1e-3;
+    let x = b.input("x", &[1, 2], range(-2.0, 1.0), 58, one_scale(1.0, -2, 1));
+    let rows = [
+        (vec![(0, weights[0]), (1, weights[1])], biases[0]),
+        (vec![(0, weights[2])], biases[1]),
+    ];
+    let m = b.matrix(Matrix::from_rows("a", 2, rows)?);
+    let u = b.linear(&[x], m, 58, "a");
+    let t = b.table(Table {
+        name: "t".into(),
+        entries: tables.to_vec(),
+    });
+    let op = StepOp::Lookup {
+        src: u,
+        tables: vec![t],
+        reads: vec![0, 1],
+        slack: 0,
+        negacyclic: true,
+    };
+    let r = b.push(op, 58 - shift, "t");
+    let rows = [
+        (
+            vec![(0, weights[3]), (2, weights[4]), (3, 1), (6, weights[5])],
+            0,
+        ),
+        (vec![(1, 1), (2, -1), (4, weights[0])], 1),
+    ];
+    let m = b.matrix(Matrix::from_rows("b", 8, rows)?);
+    let y = b.linear(&[x, u, r], m, 58 - shift, "b");
+    b.output("y", &[1, 2], range(-1.0, 1.0), y, one_scale(1.0, 0, 0));
+    b.plan_mut().clear = super::super::test_plans::plan().clear;
+    b.finish().ok()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn ranges_hold_every_value(
+        weights in prop::collection::vec(-3_i64..4, 6),
+        tables in prop::collection::vec(-4_i64..5, 32),
+        biases in [-4_i64..5, -4_i64..5],
+        shift in 0_u32..3,
+    ) {
+        if let Some(plan) = random_plan(&weights, &tables, biases, shift) {
+            prop_assert_eq!(verify(&plan), vec![]);
+            let simulator = IntegerSimulator::new(&plan);
+            let (mut lo, mut hi) = (i64::MAX, i64::MIN);
+            for code in 0..16 {
+                let x = vec![code % 4 - 2, code / 4 - 2];
+                for y in &simulator.run_integers(&[x], None).unwrap()[0] {
+                    (lo, hi) = (lo.min(*y), hi.max(*y));
+                }
+            }
+            let q = &plan.outputs[0].quantisation;
+            prop_assert!(q.lo <= lo && hi <= q.hi, "{lo} .. {hi} is not in {} .. {}", q.lo, q.hi);
+        }
+    }
+}

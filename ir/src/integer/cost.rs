@@ -1,0 +1,72 @@
+//! What a run costs, with built-in figures.
+
+use super::{IntegerEstimates, IntegerPlan, StepOp, TfheSet};
+use crate::plan::Register;
+use std::collections::BTreeMap;
+
+/// Seconds of one multiply-add of a word in a linear step, one thread.
+const WORD_SECONDS: f64 = 0.35e-9;
+
+/// Seconds of one lookup (keyswitch, modulus switch, blind rotation) on one thread, without vector instructions beyond
+/// those of the published benchmarks of the crate (KS+PBS at 2, 4, 6 and 8 bits).
+pub fn lookup_seconds(set: &TfheSet) -> f64 {
+    match set.bits {
+        0..=2 => 11.1e-3,
+        3..=4 => 15.6e-3,
+        5..=6 => 126e-3,
+        _ => 1.58,
+    }
+}
+
+/// The costs of a plan.
+pub fn estimates(plan: &IntegerPlan) -> IntegerEstimates {
+    let entries = |matrix: &u32| {
+        plan.matrices
+            .get(*matrix as usize)
+            .map_or(0, |m| m.indices.len() as u64)
+    };
+    let macs: u64 = plan
+        .steps
+        .iter()
+        .map(|step| match &step.op {
+            StepOp::Linear { matrix, .. } => entries(matrix),
+            StepOp::Lookup { .. } => 0,
+        })
+        .sum();
+    let (set, bootstraps) = (&plan.params, plan.bootstraps());
+    let words = set.ciphertext_words() as f64;
+    IntegerEstimates {
+        bootstraps,
+        macs,
+        latency_s: bootstraps as f64 * lookup_seconds(set) + macs as f64 * words * WORD_SECONDS,
+        eval_key_bytes: set.key_bytes(),
+        run_bytes: run_bytes(plan),
+    }
+}
+
+/// Bytes that `run` needs at its peak: keys, constants and the registers that live together.
+fn run_bytes(plan: &IntegerPlan) -> u64 {
+    let ciphertext = 8 * plan.params.ciphertext_words() as u64;
+    let mut live: BTreeMap<Register, u64> = BTreeMap::new();
+    for port in &plan.inputs {
+        live.insert(port.register, port.elements() as u64);
+    }
+    let mut peak = live.values().sum::<u64>();
+    for step in &plan.steps {
+        live.insert(step.dst, u64::from(step.length));
+        peak = peak.max(live.values().sum());
+        for register in &step.free {
+            live.remove(register);
+        }
+    }
+    let matrices: usize = plan
+        .matrices
+        .iter()
+        .map(|m| 12 * m.indices.len() + 12 * m.rows())
+        .sum();
+    let accumulators = 8 * plan.params.polynomial_size() as u64 * plan.tables.len() as u64;
+    let keys = plan.params.expanded_key_bytes();
+    keys.saturating_add(peak.saturating_mul(ciphertext))
+        .saturating_add(matrices as u64)
+        .saturating_add(accumulators)
+}

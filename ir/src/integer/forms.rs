@@ -1,0 +1,302 @@
+//! Every value as a linear form of independent sources: fresh inputs and outputs of bootstraps.
+//!
+//! Variances add up over independent values alone, and intervals lose what cancels: both are right only when a value
+//! that reaches a sum on two ways is counted once. So linear steps are composed back to their sources.
+
+use super::{Matrix, noise};
+use crate::integer::TfheSet;
+
+/// The most multiply-adds that composing all linear steps of a plan may take; a plan is a file and may say anything.
+const MAX_WORK: u64 = 1 << 31;
+
+/// An element of an input or a bootstrap's output.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) lo: i64,
+    pub(super) hi: i64,
+    /// Values are `lo` plus multiples of this; 0 for a single value.
+    pub(super) stride: i64,
+    pub(super) log_delta: u32,
+    /// The step that made it, and its place there; `None` for an input.
+    pub(super) made: Option<(u32, u32)>,
+}
+
+/// A sum of words of sources, and a constant phase.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Form {
+    /// Sources by ascending number, with the factors of their words.
+    pub(super) terms: Vec<(u32, i64)>,
+    pub(super) constant: i128,
+}
+
+/// How the elements of a register are known.
+#[derive(Clone, Debug)]
+pub(super) enum Elements {
+    /// They are the sources from this number on.
+    Sources(u32),
+    /// They are sums.
+    Forms(Vec<Form>),
+}
+
+impl Elements {
+    pub(super) fn form(&self, element: usize) -> Form {
+        match self {
+            Elements::Sources(base) => Form {
+                terms: vec![(base.saturating_add(element as u32), 1)],
+                constant: 0,
+            },
+            Elements::Forms(forms) => forms.get(element).cloned().unwrap_or_default(),
+        }
+    }
+}
+
+/// What a form may be: phases, unreduced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Phases {
+    pub(super) lo: i128,
+    pub(super) hi: i128,
+    /// Values are `lo` plus multiples of this; 0 for a single value.
+    pub(super) stride: i128,
+}
+
+impl Phases {
+    /// The same values, which are known to lie between two ends: these move inwards to the next of the values.
+    pub(super) fn within(self, (lo, hi): (i128, i128)) -> Option<Phases> {
+        let stride = self.stride.max(1);
+        let up = |phase: i128| {
+            let steps = phase.checked_sub(self.lo)?.checked_add(stride - 1)?;
+            self.lo.checked_add(steps.div_euclid(stride) * stride)
+        };
+        Some(Phases {
+            lo: up(lo.max(self.lo))?,
+            hi: up(hi.min(self.hi).checked_sub(stride - 1)?)?,
+            stride: self.stride,
+        })
+    }
+}
+
+impl Form {
+    /// The factor of a source, if it is in the form.
+    pub(super) fn weight(&self, source: u32) -> Option<i64> {
+        let found = self.terms.binary_search_by_key(&source, |term| term.0);
+        self.terms.get(found.ok()?).map(|term| term.1)
+    }
+
+    /// Adds `factor` times another form; `None` where a weight overflows.
+    pub(super) fn plus(&self, other: &Form, factor: i64) -> Option<Form> {
+        let mut terms = Vec::with_capacity(self.terms.len() + other.terms.len());
+        let (mut left, mut right) = (self.terms.iter().peekable(), other.terms.iter().peekable());
+        loop {
+            let next = match (left.peek(), right.peek()) {
+                (None, None) => break,
+                (Some(l), Some(r)) if l.0 == r.0 => {
+                    let sum = l.1.checked_add(r.1.checked_mul(factor)?)?;
+                    let id = l.0;
+                    left.next();
+                    right.next();
+                    (id, sum)
+                }
+                (Some(l), r) if r.is_none_or(|r| l.0 < r.0) => {
+                    let term = **l;
+                    left.next();
+                    term
+                }
+                (_, Some(r)) => {
+                    let term = (r.0, r.1.checked_mul(factor)?);
+                    right.next();
+                    term
+                }
+                (Some(_), None) => break,
+            };
+            if next.1 != 0 {
+                terms.push(next);
+            }
+        }
+        let constant = other.constant.checked_mul(i128::from(factor))?;
+        Some(Form {
+            terms,
+            constant: self.constant.checked_add(constant)?,
+        })
+    }
+
+    /// The interval of the form, sources taken as independent; `None` where it overflows.
+    pub(super) fn phases(&self, sources: &[Source]) -> Option<Phases> {
+        let (mut lo, mut hi, mut stride) = (self.constant, self.constant, 0_i128);
+        for (id, weight) in &self.terms {
+            let source = sources.get(*id as usize)?;
+            let unit = i128::from(*weight).checked_mul(1_i128 << source.log_delta)?;
+            let (a, b) = (
+                unit.checked_mul(i128::from(source.lo))?,
+                unit.checked_mul(i128::from(source.hi))?,
+            );
+            lo = lo.checked_add(a.min(b))?;
+            hi = hi.checked_add(a.max(b))?;
+            stride = gcd(stride, unit.checked_mul(i128::from(source.stride))?);
+        }
+        Some(Phases { lo, hi, stride })
+    }
+
+    /// The variance of the form's error.
+    pub(super) fn variance(&self, sources: &[Source], set: &TfheSet) -> f64 {
+        let (mut fresh, mut made) = (0.0, 0.0);
+        for (id, weight) in &self.terms {
+            let square = (*weight as f64) * (*weight as f64);
+            match sources.get(*id as usize).and_then(|s| s.made) {
+                Some(_) => made += square,
+                None => fresh += square,
+            }
+        }
+        fresh * noise::fresh(set) + made * noise::bootstrap(set)
+    }
+}
+
+/// The greatest common divisor; that of 0 and a number is the number.
+pub(super) fn gcd(a: i128, b: i128) -> i128 {
+    let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+    while b != 0 {
+        (a, b) = (b, a % b);
+    }
+    i128::try_from(a).unwrap_or(i128::MAX)
+}
+
+/// The forms of a linear step's rows. `operands` are the registers with their lengths; `spent` counts the work of the
+/// whole plan.
+///
+/// # Errors
+/// In words, a weight that overflows or too much work.
+pub(super) fn compose(
+    matrix: &Matrix,
+    operands: &[(&Elements, usize)],
+    log_delta: u32,
+    spent: &mut u64,
+) -> Result<Vec<Form>, String> {
+    let mut starts = Vec::with_capacity(operands.len());
+    let mut columns = 0;
+    for (_, length) in operands {
+        starts.push(columns);
+        columns += length;
+    }
+    let row = |row: usize| -> Result<Form, String> {
+        let mut terms: Vec<(u32, i64)> = Vec::new();
+        let bias = i128::from(matrix.bias.get(row).copied().unwrap_or(0));
+        let mut constant = bias << log_delta;
+        for (column, weight) in matrix.row(row) {
+            let operand = starts.partition_point(|start| *start <= column) - 1;
+            let overflow = || format!("the weights of row {row} overflow");
+            let (Some((elements, _)), Some(start)) = (operands.get(operand), starts.get(operand))
+            else {
+                continue;
+            };
+            match elements {
+                Elements::Sources(base) => {
+                    terms.push((base.saturating_add((column - start) as u32), weight));
+                }
+                Elements::Forms(forms) => {
+                    let Some(form) = forms.get(column - start) else {
+                        continue;
+                    };
+                    for (id, inner) in &form.terms {
+                        terms.push((*id, inner.checked_mul(weight).ok_or_else(overflow)?));
+                    }
+                    let shift = form.constant.checked_mul(i128::from(weight));
+                    constant = shift
+                        .and_then(|s| constant.checked_add(s))
+                        .ok_or_else(overflow)?;
+                }
+            }
+        }
+        *spent = spent.saturating_add(terms.len() as u64 + 1);
+        if *spent > MAX_WORK {
+            return Err(
+                "the linear steps are too large to be checked: merge those that follow one another"
+                    .into(),
+            );
+        }
+        merged(terms, constant).ok_or_else(|| format!("the weights of row {row} overflow"))
+    };
+    (0..matrix.rows()).map(row).collect()
+}
+
+/// A form of terms in any order.
+fn merged(mut terms: Vec<(u32, i64)>, constant: i128) -> Option<Form> {
+    if !terms.is_sorted_by(|a, b| a.0 < b.0) {
+        terms.sort_unstable_by_key(|(id, _)| *id);
+        let mut out: Vec<(u32, i64)> = Vec::with_capacity(terms.len());
+        for (id, weight) in terms {
+            match out.last_mut() {
+                Some(last) if last.0 == id => last.1 = last.1.checked_add(weight)?,
+                _ => out.push((id, weight)),
+            }
+        }
+        out.retain(|(_, weight)| *weight != 0);
+        terms = out;
+    }
+    Some(Form { terms, constant })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(lo: i64, hi: i64, stride: i64) -> Source {
+        Source {
+            lo,
+            hi,
+            stride,
+            log_delta: 2,
+            made: None,
+        }
+    }
+
+    #[test]
+    fn equal_sources_cancel_and_add_up() {
+        let sources = [source(0, 3, 1), source(-2, 2, 2)];
+        let x = Elements::Sources(0);
+        let minus = Matrix::from_rows("m", 2, [(vec![(0, 1), (1, -1)], 1)]).unwrap();
+        let first = Elements::Forms(compose(&minus, &[(&x, 2)], 2, &mut 0).unwrap());
+        let difference = first.form(0);
+        assert_eq!(difference.terms, [(0, 1), (1, -1)]);
+        let phases = difference.phases(&sources).unwrap();
+        // 0..3 minus -2..2, plus 1, in units of 4.
+        let expected = Phases {
+            lo: -4,
+            hi: 24,
+            stride: 4,
+        };
+        assert_eq!(phases, expected);
+        // (x - y + 1) + y is x + 1, with the variance of x alone.
+        let plus = Matrix::from_rows("p", 3, [(vec![(0, 1), (2, 1)], 0)]).unwrap();
+        let sum = compose(&plus, &[(&first, 1), (&x, 2)], 2, &mut 0).unwrap();
+        assert_eq!(
+            sum[0],
+            Form {
+                terms: vec![(0, 1)],
+                constant: 4
+            }
+        );
+        assert_eq!(
+            difference.plus(&Elements::Sources(1).form(0), 1),
+            Some(sum[0].clone())
+        );
+        let set = crate::integer::SETS[0];
+        let ratio = difference.variance(&sources, &set) / sum[0].variance(&sources, &set);
+        assert!((ratio - 2.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn overflows_are_refused() {
+        let large = Matrix::from_rows("l", 1, [(vec![(0, i64::MAX)], 0)]).unwrap();
+        let first =
+            Elements::Forms(compose(&large, &[(&Elements::Sources(0), 1)], 0, &mut 0).unwrap());
+        let twice = Matrix::from_rows("t", 1, [(vec![(0, 2)], 0)]).unwrap();
+        assert!(compose(&twice, &[(&first, 1)], 0, &mut 0).is_err());
+        let mut spent = MAX_WORK;
+        assert!(compose(&twice, &[(&Elements::Sources(0), 1)], 0, &mut spent).is_err());
+        assert!(first.form(0).plus(&first.form(0), 1).is_none());
+    }
+
+    #[test]
+    fn divisors() {
+        assert_eq!((gcd(0, -6), gcd(-4, 6), gcd(0, 0)), (6, 2, 0));
+    }
+}
