@@ -13,6 +13,8 @@ use std::f64::consts::PI;
 const MAX_EXCHANGES: usize = 40;
 /// The exchange ends when the largest error exceeds the levelled one by less than this share.
 const LEVEL: f64 = 1e-4;
+/// Errors below this part of the largest value are rounding.
+const ROUNDING: f64 = 1e-14;
 /// Grid points per degree among which extrema are looked for.
 const DENSITY: usize = 24;
 
@@ -26,6 +28,8 @@ pub(super) struct Minimax {
     /// The levelled error of the last reference: no polynomial of this degree has a smaller largest error (de la Vallee
     /// Poussin).
     pub(super) bound: f64,
+    /// Errors below this are rounding.
+    rounding: f64,
 }
 
 /// A point `s = cos(angle)` with what is given there.
@@ -38,11 +42,30 @@ struct Sample {
 }
 
 /// The minimax fit of `g` by `m q` with q of a degree; `None` where no exchange gave a polynomial.
+///
+/// Where a degree gives nothing, or nearly nothing (an odd one, of a nearly even function), the exchange may find no better
+/// reference: then the fit of one degree less is as good as any, and is taken if it is better.
 pub(super) fn minimax(
     g: &dyn Fn(f64) -> f64,
     m: &dyn Fn(f64) -> f64,
     degree: usize,
 ) -> Option<Minimax> {
+    let found = exchange(g, m, degree);
+    let levelled = |fit: &Minimax| fit.largest <= fit.bound * (1.0 + LEVEL) + fit.rounding;
+    if degree == 0 || found.as_ref().is_some_and(levelled) {
+        return found;
+    }
+    let Some(below) = minimax(g, m, degree - 1) else {
+        return found;
+    };
+    match found {
+        Some(found) if found.largest <= below.largest => Some(found),
+        _ => Some(below),
+    }
+}
+
+/// The best fit that exchanges of the reference lead to.
+fn exchange(g: &dyn Fn(f64) -> f64, m: &dyn Fn(f64) -> f64, degree: usize) -> Option<Minimax> {
     let count = degree + 2;
     let steps = DENSITY * count.max(6);
     let sample = |angle: f64| {
@@ -57,7 +80,7 @@ pub(super) fn minimax(
     let grid: Vec<Sample> = (0..=steps)
         .map(|i| sample(PI * i as f64 / steps as f64))
         .collect();
-    let scale = grid.iter().map(|p| p.g.abs()).fold(0.0, f64::max);
+    let rounding = ROUNDING * grid.iter().map(|p| p.g.abs()).fold(0.0, f64::max);
     let mut reference: Vec<Sample> = (0..count)
         .map(|i| sample(PI * (2 * i + 1) as f64 / (2 * count) as f64))
         .collect();
@@ -80,9 +103,9 @@ pub(super) fn minimax(
                 coefficients,
                 largest,
                 bound,
+                rounding,
             });
         }
-        let rounding = 1e-14 * scale;
         if largest <= level.abs() * (1.0 + LEVEL) + rounding || extrema.len() < count {
             break;
         }
@@ -115,38 +138,52 @@ fn levelled(reference: &[Sample], degree: usize) -> Option<(Vec<f64>, f64)> {
 }
 
 /// The largest error of each stretch of one sign: angle and value, in order of the angle.
+///
+/// Every maximum on the grid is refined before they are compared: at a kink of the function the error has a peak that the
+/// grid may cut off, beside a smooth maximum that it shows in full.
 fn extrema(errors: &[(f64, f64)], error: &dyn Fn(f64) -> f64) -> Vec<(f64, f64)> {
-    let mut found: Vec<(usize, f64)> = Vec::new();
-    for (i, (_, e)) in errors.iter().enumerate().filter(|(_, (_, e))| *e != 0.0) {
+    let mut found: Vec<(f64, f64)> = Vec::new();
+    for (i, (angle, e)) in errors.iter().enumerate().filter(|(_, (_, e))| *e != 0.0) {
+        let (lo, hi) = (i.saturating_sub(1), (i + 1).min(errors.len() - 1));
+        let beside = |j: usize| errors[j].1 * e.signum();
+        let maximum = e.abs() >= beside(lo) && e.abs() >= beside(hi);
+        let candidate = if maximum {
+            refined(error, (errors[lo].0, errors[hi].0), (*angle, *e))
+        } else {
+            (*angle, *e)
+        };
         match found.last_mut() {
             Some(last) if (last.1 > 0.0) == (*e > 0.0) => {
-                if e.abs() > last.1.abs() {
-                    *last = (i, *e);
+                if candidate.1.abs() > last.1.abs() {
+                    *last = candidate;
                 }
             }
-            _ => found.push((i, *e)),
+            _ => found.push(candidate),
         }
     }
-    let refined = |(i, e): (usize, f64)| {
-        let (lo, hi) = (i.saturating_sub(1), (i + 1).min(errors.len() - 1));
-        let (angle, value) = golden(error, errors[lo].0, errors[hi].0, e.signum());
-        // Between the grid's points lies the maximum, unless it is at an end.
-        if value.abs() > e.abs() && (value > 0.0) == (e > 0.0) {
-            (angle, value)
-        } else {
-            (errors[i].0, e)
-        }
-    };
-    found.into_iter().map(refined).collect()
+    found
 }
 
-/// The largest value of `sign * f` between two arguments by golden section: argument and value of `f`.
-fn golden(f: &dyn Fn(f64) -> f64, mut lo: f64, mut hi: f64, sign: f64) -> (f64, f64) {
+/// The maximum of `|error|` near a point of the grid: argument and error there.
+fn refined(error: &dyn Fn(f64) -> f64, around: (f64, f64), at: (f64, f64)) -> (f64, f64) {
+    let (angle, size) = golden(&|x| at.1.signum() * error(x), around.0, around.1);
+    // Between the grid's points lies the maximum, unless it is at an end.
+    if size > at.1.abs() {
+        (angle, size * at.1.signum())
+    } else {
+        at
+    }
+}
+
+/// The largest value of `f` between two arguments by golden section: argument and value.
+pub(super) fn golden(f: &dyn Fn(f64) -> f64, mut lo: f64, mut hi: f64) -> (f64, f64) {
     const RATIO: f64 = 0.618_033_988_749_894_9;
+    /// Leaves 1e-5 of the interval: at a kink the error falls linearly from its peak.
+    const STEPS: usize = 24;
     let (mut a, mut b) = (hi - RATIO * (hi - lo), lo + RATIO * (hi - lo));
     let (mut fa, mut fb) = (f(a), f(b));
-    for _ in 0..12 {
-        if sign * fa > sign * fb {
+    for _ in 0..STEPS {
+        if fa > fb {
             (hi, b, fb) = (b, a, fa);
             a = hi - RATIO * (hi - lo);
             fa = f(a);
@@ -156,11 +193,7 @@ fn golden(f: &dyn Fn(f64) -> f64, mut lo: f64, mut hi: f64, sign: f64) -> (f64, 
             fb = f(b);
         }
     }
-    if sign * fa > sign * fb {
-        (a, fa)
-    } else {
-        (b, fb)
-    }
+    if fa > fb { (a, fa) } else { (b, fb) }
 }
 
 /// `count` of the alternating extrema, the small ones dropped so that signs go on alternating.

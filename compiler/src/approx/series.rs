@@ -1,5 +1,6 @@
 //! Chebyshev series over a domain.
 
+use super::remez::golden;
 use cipherloom_ir::Range;
 use std::f64::consts::PI;
 
@@ -76,18 +77,35 @@ impl Series {
         self
     }
 
-    /// The largest `|f - p|` over a grid on the domain that is dense at its ends and around 0.
+    /// The largest `|f - p|` over the domain: over a grid that is dense at its ends, refined at its largest values, and
+    /// at 0.
     pub fn sup_error(&self, f: &dyn Fn(f64) -> f64) -> f64 {
+        /// Maxima on the grid below this part of the largest one are taken as they are: between them and the next point
+        /// the error does not double.
+        const REFINED: f64 = 0.5;
         let points = 16 * self.coefficients.len().max(128);
         let centre = 0.5 * (self.domain.lo + self.domain.hi);
         let half = 0.5 * (self.domain.hi - self.domain.lo);
-        let angles = (0..=points).map(|i| PI * i as f64 / points as f64);
-        angles
-            .map(|angle| centre + half * libm::cos(angle))
-            .chain(self.domain.contains(0.0).then_some(0.0))
-            .map(|x| (f(x) - self.eval(x)).abs())
-            .fold(0.0, f64::max)
+        let at = |angle: f64| centre + half * libm::cos(angle);
+        let error = |x: f64| (f(x) - self.eval(x)).abs();
+        let step = PI / points as f64;
+        let grid: Vec<f64> = (0..=points).map(|i| error(at(i as f64 * step))).collect();
+        let zero = self.domain.contains(0.0).then(|| error(0.0));
+        let mut largest = grid.iter().copied().chain(zero).fold(0.0, worse);
+        let least = REFINED * largest;
+        for (i, three) in grid.windows(3).enumerate() {
+            if three[1] >= least && three[1] >= three[0] && three[1] >= three[2] {
+                let around = (i as f64 * step, (i + 2) as f64 * step);
+                largest = worse(largest, golden(&|a| error(at(a)), around.0, around.1).1);
+            }
+        }
+        largest
     }
+}
+
+/// The larger error; one that is not a number counts as infinite.
+fn worse(a: f64, b: f64) -> f64 {
+    a.max(if b.is_nan() { f64::INFINITY } else { b })
 }
 
 /// `sum c_k T_k(t)` by Clenshaw's recurrence.
