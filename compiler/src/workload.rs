@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 /// Multiply-accumulates that one evaluation of the network on all calibration samples may take. Large networks are
 /// calibrated on fewer samples, so that compilation takes seconds.
-const CALIBRATION_WORK: f64 = 4e9;
+const CALIBRATION_WORK: f64 = 2e9;
 /// Samples that are taken whatever they cost.
 const LEAST: usize = 64;
 
