@@ -18,7 +18,7 @@ fn a_hundred_encrypted_images_per_network() {
             name if name.starts_with("mlp") => Set::MnistNormalized,
             _ => Set::Mnist,
         };
-        let samples = set.write_test(&shared, dir.path());
+        let samples = set.write_test(&shared, dir.path(), usize::MAX);
         let options = network.options().join(" ");
         let model = network.model();
         let words = format!(

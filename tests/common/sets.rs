@@ -52,18 +52,19 @@ impl Set {
         })
     }
 
-    /// Writes `samples.npy` and `labels.npy`, the whole test set, and returns its number of samples.
-    pub fn write_test(self, shared: &Path, dir: &Path) -> usize {
+    /// Writes `samples.npy` and `labels.npy`, the whole test set or the first `most` images of it, and returns its number of samples.
+    pub fn write_test(self, shared: &Path, dir: &Path, most: usize) -> usize {
         let (samples, labels) = (dir.join("samples.npy"), dir.join("labels.npy"));
         let (name, array) = match self {
             Set::Mnist | Set::MnistNormalized => {
                 let pixels = unpack(&shared.join("data/mnist/t10k-images-idx3-ubyte.gz"));
                 let classes = unpack(&shared.join("data/mnist/t10k-labels-idx1-ubyte.gz"));
-                write_npy(&samples, &[10_000, 1, 28, 28], |i| {
+                let count = most.min(10_000);
+                write_npy(&samples, &[count, 1, 28, 28], |i| {
                     self.pixel(pixels[16 + i])
                 });
-                write_npy(&labels, &[10_000], |i| f64::from(classes[8 + i]));
-                return 10_000;
+                write_npy(&labels, &[count], |i| f64::from(classes[8 + i]));
+                return count;
             }
             Set::Digits | Set::DigitImages => ("digits", "x"),
             Set::Tabular(name) => (name, "x"),
