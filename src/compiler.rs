@@ -123,6 +123,14 @@ impl Compiler {
         self
     }
 
+    /// Whether the maxima of MaxPool, ReduceMax and the like are approximated, two values at a time; each such step
+    /// takes the levels of a polynomial for |x|. Without it they are refused.
+    #[must_use]
+    pub fn approximate_maxima(mut self, approximate: bool) -> Self {
+        self.inner = self.inner.approximate_maxima(approximate);
+        self
+    }
+
     /// The bytes that running the plan may need.
     #[must_use]
     pub fn max_memory(mut self, bytes: u64) -> Self {

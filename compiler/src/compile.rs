@@ -133,6 +133,7 @@ pub struct Compiler {
     samples: Vec<Tensors>,
     ranges: Vec<(String, f64, f64)>,
     keep_tail: bool,
+    maxima: bool,
     print_after: PrintAfter,
     stop_after: Option<String>,
 }
@@ -151,6 +152,7 @@ impl Compiler {
             samples: Vec::new(),
             ranges: Vec::new(),
             keep_tail: false,
+            maxima: false,
             print_after: PrintAfter::None,
             stop_after: None,
         }
@@ -196,6 +198,13 @@ impl Compiler {
     #[must_use]
     pub fn keep_tail(mut self, keep: bool) -> Self {
         self.keep_tail = keep;
+        self
+    }
+
+    /// Whether maxima over windows and axes are approximated ([`crate::pass::Decompose`]); without it they are refused.
+    #[must_use]
+    pub fn approximate_maxima(mut self, approximate: bool) -> Self {
+        self.maxima = approximate;
         self
     }
 
@@ -252,6 +261,7 @@ impl Compiler {
         let accuracy = Accuracy {
             margin: self.options.margin,
             precision: self.options.precision,
+            maxima: self.maxima,
         };
         let outcome = run_standard(&mut driver, &mut tensor, evidence, accuracy)?;
         let finished = outcome.finished;

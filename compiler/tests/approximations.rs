@@ -63,6 +63,7 @@ fn approximated(module: &Module, calibration: &[Tensors]) -> (Module, Outcome) {
     let accuracy = Accuracy {
         margin: 2.0,
         precision: None,
+        maxima: false,
     };
     let evidence = Evidence::Samples(calibration);
     let outcome = run_standard(&mut driver, &mut module, evidence, accuracy).unwrap();

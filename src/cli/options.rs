@@ -16,6 +16,13 @@ pub(crate) enum Backend {
     Auto,
 }
 
+/// What is approximated only on request, for it takes many levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Approximable {
+    /// MaxPool, GlobalMaxPool, ReduceMax and ReduceMin
+    Maxpool,
+}
+
 /// How a network is compiled.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct CompileOptions {
@@ -46,6 +53,9 @@ pub(crate) struct CompileOptions {
     /// Compile a last Softmax, Sigmoid or ArgMax in, instead of leaving it to the client
     #[arg(long)]
     pub(crate) keep_tail: bool,
+    /// Approximate what is refused otherwise: maxima over windows, two values at a time
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub(crate) approx: Vec<Approximable>,
     /// How many samples one run packs: a number or `max`; default 1
     #[arg(long, value_name = "N|max")]
     pub(crate) batch: Option<String>,
@@ -65,6 +75,7 @@ impl CompileOptions {
             && self.precision.is_none()
             && self.margin.is_none()
             && !self.keep_tail
+            && self.approx.is_empty()
             && self.batch.is_none()
             && self.output.is_none()
     }
@@ -105,7 +116,9 @@ impl CompileOptions {
         if let Some(margin) = self.margin {
             compiler = compiler.margin(margin);
         }
-        compiler = compiler.keep_tail(self.keep_tail);
+        compiler = compiler
+            .keep_tail(self.keep_tail)
+            .approximate_maxima(self.approx.contains(&Approximable::Maxpool));
         if let Some(bytes) = self.max_memory {
             compiler = compiler.max_memory(bytes);
         }

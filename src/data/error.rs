@@ -21,7 +21,7 @@ pub enum DataError {
     },
     /// An array of a type that no network takes.
     #[error(
-        "array {array:?} has elements of type {found:?}; float32, float64 and integers are supported"
+        "array {array:?} has elements of type {found:?}; float16, float32, float64 and integers are supported"
     )]
     Type {
         /// The array.

@@ -16,6 +16,8 @@ const MAX_AXES: usize = 32;
 /// The types of elements that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {
+    /// IEEE half precision.
+    F16,
     /// IEEE single precision.
     F32,
     /// IEEE double precision.
@@ -30,6 +32,7 @@ impl Element {
     /// Bytes of one element.
     pub fn size(self) -> usize {
         match self {
+            Element::F16 => 2,
             Element::F32 => 4,
             Element::F64 => 8,
             Element::Unsigned(bytes) | Element::Signed(bytes) => bytes,
@@ -45,6 +48,7 @@ impl Element {
     fn value(self, bytes: [u8; 8]) -> f64 {
         let word = u64::from_le_bytes(bytes);
         match self {
+            Element::F16 => half::f16::from_bits(word as u16).to_f64(),
             Element::F32 => f64::from(f32::from_bits(word as u32)),
             Element::F64 => f64::from_bits(word),
             Element::Unsigned(_) => word as f64,
@@ -188,6 +192,7 @@ fn parse_type(array: &str, text: &str) -> Result<(Element, bool), DataError> {
         _ => (false, Some(code)),
     };
     let element = match kind {
+        Some("f2") => Element::F16,
         Some("f4") => Element::F32,
         Some("f8") => Element::F64,
         Some("u1") => Element::Unsigned(1),
@@ -383,6 +388,9 @@ mod tests {
 
     #[test]
     fn faults_are_told_apart() {
+        let half = "{'descr': '<f2', 'fortran_order': False, 'shape': (2,), }";
+        let found = read(&file(half, &[0x00, 0xc0, 0x01, 0x00])).unwrap();
+        assert_eq!(found.data(), [-2.0, 2.0_f64.powi(-24)]);
         let ok = "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), }";
         let kind = |bytes: &[u8]| read(bytes).unwrap_err();
         assert!(matches!(kind(b"PK"), DataError::Header { .. }));

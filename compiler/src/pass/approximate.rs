@@ -36,6 +36,8 @@ const SIMULATION_VALUES: f64 = 3e7;
 const SIMULATED: (usize, usize) = (48, 512);
 /// The precision of a layer, relative to its largest value, where there are no samples.
 const WITHOUT_SAMPLES: f64 = 1.0 / 1024.0;
+/// An error of a layer, relative to its largest value, from which on a polynomial says nothing of the function.
+const USELESS: f64 = 1.0 / 8.0;
 /// Bounds from intervals are widened by this: polynomials overshoot a little.
 const OVERSHOOT: f64 = 1.02;
 
@@ -46,6 +48,8 @@ pub struct Accuracy {
     pub margin: f64,
     /// The wanted precision of the outputs in bits; without it, decisions are kept.
     pub precision: Option<f64>,
+    /// Whether maxima over windows and axes are multiplied out into maxima of two values, each of which takes a polynomial.
+    pub maxima: bool,
 }
 
 /// A function that was replaced by a polynomial.
@@ -201,7 +205,12 @@ impl Approximate<'_> {
             layer.density = Some(density);
         }
         let goal = Goal::new(self.accuracy.precision, simulation.samples());
-        let choice = search::choose(layers, &mut simulation, goal).map_err(RangeError::from)?;
+        let mut choice = search::choose(layers, &mut simulation, goal).map_err(RangeError::from)?;
+        if let (Err(best), Some(bits)) = (&choice, self.accuracy.precision)
+            && Goal::least(bits).met(&best.quality)
+        {
+            choice = Ok(best.clone());
+        }
         let fits = |layers: &mut [Layer], choice: &Choice| -> Vec<Fitted> {
             let each = layers.iter_mut().zip(&choice.depths).zip(&choice.kinds);
             each.filter_map(|((l, d), k)| l.fit(*d, *k)).collect()
@@ -250,19 +259,23 @@ impl Approximate<'_> {
                 fit.sup_error <= bound
             });
             drop(depths);
-            match found.or(last) {
-                Some(fit) => fits.push(fit),
-                None => {
-                    let reason = format!(
-                        "its values are not finite on [{}, {}]",
-                        layer.domain.lo, layer.domain.hi
-                    );
-                    return Err(PassError::Approximation(ApproximationError::Domains {
-                        source: module.source.clone(),
-                        functions: vec![(layer.origin.clone(), layer.function.name(), reason)],
-                    }));
+            let Range { lo, hi } = layer.domain;
+            let reason = match found.or(last) {
+                Some(fit) if fit.sup_error <= USELESS * layer.largest() => {
+                    fits.push(fit);
+                    continue;
                 }
-            }
+                Some(fit) => format!(
+                    "a polynomial of degree {} errs by {:.2e} on [{lo:.4}, {hi:.4}], which is too wide for it",
+                    fit.series.degree(),
+                    fit.sup_error
+                ),
+                None => format!("its values are not finite on [{lo}, {hi}]"),
+            };
+            return Err(PassError::Approximation(ApproximationError::Domains {
+                source: module.source.clone(),
+                functions: vec![(layer.origin.clone(), layer.function.name(), reason)],
+            }));
         }
         Ok(fits)
     }

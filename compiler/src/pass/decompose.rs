@@ -3,18 +3,23 @@
 //!
 //! `a / b = a (1 / b)`, `max(a, b) = (a + b + |a - b|) / 2`, `min(a, b) = (a + b - |a - b|) / 2`; a product over axes
 //! is multiplied up in halves. Functions that are simpler ones in disguise become those: a power with a whole
-//! exponent, a clip without ends. Comparisons, and maxima over windows and axes, are left alone.
+//! exponent, a clip without ends. A softmax becomes `e / sum of e` with `e = exp(x - mean of x)`: the mean takes nothing
+//! from the quotient and narrows the range that exp is needed on. Maxima over windows and axes become ones of two values
+//! where that is asked for ([`Decompose::maxima`]). Comparisons are left alone.
 
 use super::{PassError, TensorPass};
-use cipherloom_ir::tensor::{Function, Module, Op, Patch, Reduction};
+use cipherloom_ir::tensor::{Function, MaxPool, Module, Op, Patch, Reduction};
 use cipherloom_ir::value::{Tensor, element_count, strides};
 use cipherloom_ir::{NodeId, Origin};
 
 /// The pass; see the module's text.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Decompose;
+pub struct Decompose {
+    /// Whether maxima and minima over windows and axes become ones of two values, and these polynomials.
+    pub maxima: bool,
+}
 
-/// Products over axes are multiplied up for at most so many factors.
+/// Products and maxima are taken of at most so many values.
 const MAX_FACTORS: usize = 64;
 
 impl TensorPass for Decompose {
@@ -27,7 +32,7 @@ impl TensorPass for Decompose {
     }
 
     fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
-        let one = |id| Rewrite::of(module, id)?.propose();
+        let one = |id| Rewrite::of(module, id)?.propose(self.maxima);
         Ok(module.graph.ids().into_iter().find_map(one))
     }
 }
@@ -41,6 +46,18 @@ struct Rewrite<'m> {
     origin: &'m Origin,
     operands: Vec<NodeId>,
     patch: Patch,
+}
+
+/// What softmax and its logarithm are made of.
+struct Exponentials {
+    /// `x - mean of x`.
+    centred: NodeId,
+    /// Their exponentials.
+    values: NodeId,
+    /// The sum of those.
+    sum: NodeId,
+    /// The sum's shape.
+    sum_shape: Vec<usize>,
 }
 
 impl<'m> Rewrite<'m> {
@@ -57,7 +74,7 @@ impl<'m> Rewrite<'m> {
         })
     }
 
-    fn propose(mut self) -> Option<Patch> {
+    fn propose(mut self, maxima: bool) -> Option<Patch> {
         match (self.op, &self.operands[..]) {
             (Op::Div, &[a, b]) => {
                 let shape = self.module.graph.get(b)?.shape.clone();
@@ -86,7 +103,35 @@ impl<'m> Rewrite<'m> {
                     axes,
                 },
                 &[x],
-            ) => self.product(axes, x),
+            ) => {
+                let groups = self.over_axes(axes, x)?;
+                self.tournament(x, groups, &Op::Mul)
+            }
+            (Op::Reduce { kind, axes }, &[x]) if maxima => {
+                let join = match kind {
+                    Reduction::Max => Op::Max,
+                    Reduction::Min => Op::Min,
+                    _ => return None,
+                };
+                let groups = self.over_axes(axes, x)?;
+                self.tournament(x, groups, &join)
+            }
+            (Op::MaxPool(pool), &[x]) if maxima => {
+                let groups = self.over_windows(pool, x)?;
+                self.tournament(x, groups, &Op::Max)
+            }
+            (&Op::Softmax { axis }, &[x]) => {
+                let Exponentials { values, sum, .. } = self.exponentials(axis, x)?;
+                let value = self.add(Op::Div, &[values, sum]);
+                Some(self.replace(value))
+            }
+            (&Op::LogSoftmax { axis }, &[x]) => {
+                let found = self.exponentials(axis, x)?;
+                let log = Op::Function(Function::Log);
+                let log = self.add_shaped(log, &[found.sum], found.sum_shape);
+                let value = self.add(Op::Sub, &[found.centred, log]);
+                Some(self.replace(value))
+            }
             (Op::Function(function), &[x]) => match simpler(function)? {
                 Some(op) => {
                     self.patch.set_op(self.id, op);
@@ -112,29 +157,83 @@ impl<'m> Rewrite<'m> {
         self.patch
     }
 
-    /// The elements that meet, one selection for each of them, multiplied pair by pair.
-    fn product(mut self, axes: &[usize], x: NodeId) -> Option<Patch> {
+    /// `exp(x - mean of x)` along an axis, and their sum.
+    fn exponentials(&mut self, axis: usize, x: NodeId) -> Option<Exponentials> {
+        let mut shape = self.shape.to_vec();
+        *shape.get_mut(axis)? = 1;
+        let over = |kind| Op::Reduce {
+            kind,
+            axes: vec![axis],
+        };
+        let mean = self.add_shaped(over(Reduction::Mean), &[x], shape.clone());
+        let centred = self.add(Op::Sub, &[x, mean]);
+        let values = self.add(Op::Function(Function::Exp), &[centred]);
+        let sum = self.add_shaped(over(Reduction::Sum), &[values], shape.clone());
+        Some(Exponentials {
+            centred,
+            values,
+            sum,
+            sum_shape: shape,
+        })
+    }
+
+    /// For each result of a reduction over axes its elements, in order.
+    fn over_axes(&self, axes: &[usize], x: NodeId) -> Option<Vec<Vec<usize>>> {
         let from = self.module.graph.get(x)?.shape.as_slice();
         let (steps, count) = (strides(from), element_count(from)?);
         let results = element_count(self.shape)?;
-        let factors = count / results.max(1);
-        if factors > MAX_FACTORS {
-            return None;
-        }
-        // For each result its elements, in order.
         let to = strides(self.shape);
-        let mut groups = vec![Vec::with_capacity(factors); results];
+        let mut groups = vec![Vec::with_capacity(count / results.max(1)); results];
         for element in 0..count {
             let place = |(axis, step): (usize, &usize)| match axes.contains(&axis) {
                 true => 0,
                 false => element / step % from.get(axis).copied().unwrap_or(1) * to[axis],
             };
             let at: usize = steps.iter().enumerate().map(place).sum();
-            groups.get_mut(at)?.push(element as f64);
+            groups.get_mut(at)?.push(element);
         }
-        let mut values = Vec::with_capacity(factors);
-        for factor in 0..factors {
-            let index: Option<Vec<f64>> = groups.iter().map(|g| g.get(factor).copied()).collect();
+        Some(groups)
+    }
+
+    /// For each window of a pooling its elements, in order, without the padding.
+    fn over_windows(&self, pool: &MaxPool, x: NodeId) -> Option<Vec<Vec<usize>>> {
+        let &[n, c, h, w] = self.module.graph.get(x)?.shape.as_slice() else {
+            return None;
+        };
+        let &[_, _, oh, ow] = self.shape else {
+            return None;
+        };
+        let taps = |axis: usize, size: usize, position: usize| {
+            let start = position * pool.strides[axis];
+            (0..pool.kernel[axis])
+                .filter_map(move |k| {
+                    (start + k * pool.dilations[axis]).checked_sub(pool.pads[axis])
+                })
+                .filter(move |at| *at < size)
+        };
+        let mut groups = Vec::with_capacity(n * c * oh * ow);
+        for plane in 0..n * c {
+            for (oy, ox) in (0..oh).flat_map(|oy| (0..ow).map(move |ox| (oy, ox))) {
+                let rows = taps(0, h, oy);
+                let elements =
+                    rows.flat_map(|y| taps(1, w, ox).map(move |x| (plane * h + y) * w + x));
+                groups.push(elements.collect());
+            }
+        }
+        Some(groups)
+    }
+
+    /// The elements that meet, one selection for each of them, joined pair by pair. Where a group is smaller than others
+    /// its last element meets itself, which changes no maximum.
+    fn tournament(mut self, x: NodeId, groups: Vec<Vec<usize>>, join: &Op) -> Option<Patch> {
+        let most = groups.iter().map(Vec::len).max()?;
+        if !(1..=MAX_FACTORS).contains(&most) {
+            return None;
+        }
+        let mut values = Vec::with_capacity(most);
+        for factor in 0..most {
+            let pick = |g: &Vec<usize>| g.get(factor).or(g.last()).map(|i| *i as f64);
+            let index: Option<Vec<f64>> = groups.iter().map(pick).collect();
             let index = Tensor::new(self.shape.to_vec(), index?)?;
             let index = self.patch.add_constant("factor", index);
             values.push(self.add(Op::Take { index }, &[x]));
@@ -144,7 +243,7 @@ impl<'m> Rewrite<'m> {
             values = pairs
                 .into_iter()
                 .map(|pair| match pair[..] {
-                    [a, b] => self.add(Op::Mul, &[a, b]),
+                    [a, b] => self.add(join.clone(), &[a, b]),
                     _ => pair[0],
                 })
                 .collect();

@@ -73,8 +73,9 @@ impl TensorPass for Legalise {
 
 /// Why an operation has no encrypted form, and what to do about it; `None` where it has one. `last` where nothing but
 /// an output reads it.
-fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
+fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'static str)> {
     const AFTER: &str = "stop before it with `--output NAME`, and do the rest after decryption";
+    const AVERAGES: &str = "retrain with averages (AveragePool, ReduceMean) instead, or approximate it with `--approx maxpool`";
     let (reason, help) = match op {
         Op::Function(function) if function.is_step() => (
             format!(
@@ -91,16 +92,15 @@ fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
             "it divides by an encrypted value, which no polynomial does".into(),
             AFTER,
         ),
-        Op::MaxPool(_)
-        | Op::Max
-        | Op::Min
-        | Op::Reduce {
+        Op::MaxPool(pool) => (maximum(pool.kernel.iter().product()), AVERAGES),
+        Op::Max | Op::Min => (maximum(2), AVERAGES),
+        Op::Reduce {
             kind: Reduction::Max | Reduction::Min,
-            ..
-        } => (
-            "a maximum or minimum needs comparisons, which this backend has not".into(),
-            "retrain with averages (AveragePool, ReduceMean) instead",
-        ),
+            axes,
+        } => {
+            let size = |axis: &usize| operand.get(*axis).copied().unwrap_or(1);
+            (maximum(axes.iter().map(size).product()), AVERAGES)
+        }
         Op::Reduce {
             kind: Reduction::Prod,
             ..
@@ -151,11 +151,24 @@ fn refusal_of(op: &Op, last: bool) -> Option<(String, &'static str)> {
     Some((reason, help))
 }
 
+/// Why a maximum or minimum of so many values is refused, and what a polynomial one takes: for each halving one of degree
+/// 30 for |x|, which errs by 0.28 / 30 (Bernstein 1914) and of which half counts.
+fn maximum(values: usize) -> String {
+    const DEPTH: u32 = 5;
+    let levels = DEPTH * values.max(2).next_power_of_two().ilog2();
+    format!(
+        "a maximum or minimum needs comparisons, which this backend has not; of {values} values it would take {levels} levels by \
+         polynomials of degree 30, with an error of 0.5 % of the largest difference at each of them"
+    )
+}
+
 fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
     let node = module.graph.get(id)?;
     let last = module.graph.users(id).is_empty() && must_begin(&node.op);
-    let (reason, help) = refusal_of(&node.op, last)?;
     let below = module.graph.operands(id);
+    let operand = below.first().and_then(|o| module.graph.get(*o));
+    let operand = operand.map_or(&[][..], |o| &o.shape);
+    let (reason, help) = refusal_of(&node.op, operand, last)?;
     Some(IllegalNode {
         node: id,
         origin: node.origin.clone(),

@@ -103,11 +103,15 @@ fn list(faults: &[Fault]) -> String {
         .join("; ")
 }
 
-/// The rewriting passes in their order, without range finding.
+/// The rewriting passes in their order, without range finding; maxima over windows and axes are refused.
 pub fn standard() -> Vec<Box<dyn TensorPass>> {
+    rewriting(false)
+}
+
+fn rewriting(maxima: bool) -> Vec<Box<dyn TensorPass>> {
     vec![
         Box::new(FuseFunction),
-        Box::new(Decompose),
+        Box::new(Decompose { maxima }),
         Box::new(FoldConstants),
         Box::new(FoldScalings),
         Box::new(FusePolynomial),
@@ -139,7 +143,7 @@ pub fn run_standard(
     evidence: Evidence<'_>,
     accuracy: Accuracy,
 ) -> Result<Outcome, PassError> {
-    let mut rewriting = standard();
+    let mut rewriting = rewriting(accuracy.maxima);
     let mut approximate = Approximate::new(evidence, accuracy);
     let mut ranges = FindRanges::new(evidence);
     let mut passes: Vec<&mut dyn TensorPass> = rewriting

@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::Evidence;
 use cipherloom_ir::tensor::{
-    ConstId, Conv, Function, Input, Node, Op, Output, eval, eval_all, verify,
+    ConstId, Conv, Function, Input, Node, Op, Output, eval, eval_all, parse, verify,
 };
 use cipherloom_ir::value::{DType, element_count};
 use cipherloom_ir::{NodeId, Origin, Range, Tensor, Tensors};
@@ -135,6 +135,7 @@ impl Builder {
 const ACCURACY: Accuracy = Accuracy {
     margin: 2.0,
     precision: None,
+    maxima: false,
 };
 
 /// Runs one pass; the keywords of the operations that are left, in order, after checking that the values stayed.
@@ -602,4 +603,41 @@ fn declared_ranges_hold_for_every_input_and_are_reached_by_linear_maps() {
         measure(&module, Evidence::Declared(&other)),
         Err(RangeError::UnknownInput("z".into()))
     );
+}
+
+/// A network of one operation over `[1,2,4,4]`.
+fn one_operation(op: &str, shape: &str) -> Module {
+    let text = format!(
+        r#"module "one" · from "one.onnx, opset 17" · stage tensor
+  shape range | op
+  [1,2,4,4] - | %0 = input "x"
+  {shape} - | %1 = {op} ; node 0 Op "/op"
+input "x" = %0 · f32 · batched
+output "y" = %1 · f32 · batched
+"#
+    );
+    parse(&text, &[]).unwrap_or_else(|e| panic!("{e}"))
+}
+
+#[test]
+fn softmaxes_become_functions_with_the_same_values() {
+    for op in ["softmax", "log_softmax"] {
+        for axis in 1..4 {
+            let module = one_operation(&format!("{op} %0 axis {axis}"), "[1,2,4,4]");
+            let left = run(&module, &mut Decompose::default()).join(" ");
+            assert!(left.contains("exp") && !left.contains("softmax"), "{left}");
+        }
+    }
+}
+
+#[test]
+fn maxima_become_those_of_two_values_where_asked_for() {
+    let pool = "max_pool %0 kernel [3,2] strides [2,1] dilations [1,2] pads [1,0,1,1]";
+    let pooled = one_operation(pool, "[1,2,2,3]");
+    let reduced = one_operation("reduce_max %0 axes [2,3]", "[1,2,1,1]");
+    for module in [pooled, reduced] {
+        let left = run(&module, &mut Decompose { maxima: true }).join(" ");
+        assert!(left.contains("abs") && !left.contains("max"), "{left}");
+        assert_eq!(run(&module, &mut Decompose::default()).len(), 2);
+    }
 }

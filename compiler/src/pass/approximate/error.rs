@@ -48,7 +48,7 @@ impl fmt::Display for ApproximationError {
                 } else {
                     "functions have"
                 };
-                let headline = format!("{} {functions} no value within the range", rows.len());
+                let headline = format!("{} {functions} no polynomial over the range", rows.len());
                 draw(f, &headline, source, &rows)
             }
             ApproximationError::OutOfReach {
@@ -60,7 +60,8 @@ impl fmt::Display for ApproximationError {
             } => {
                 let headline = match precision {
                     Some(bits) => format!(
-                        "polynomials of the highest degrees give {reached:.1} bits of precision on the samples, not {bits:.1}"
+                        "polynomials of the highest degrees give {reached:.1} bits of precision on the samples, not {bits:.1} and \
+                         a quarter of a bit for noise"
                     ),
                     None => format!(
                         "polynomials of the highest degrees keep the decision of {:.1} % of the samples, which is not enough",

@@ -38,6 +38,11 @@ impl Goal {
         }
     }
 
+    /// For a wanted precision, what the highest degrees must give where they do not meet [`Goal::new`].
+    pub(super) fn least(bits: f64) -> Self {
+        Goal::Largest(0.85 * libm::exp2(-bits))
+    }
+
     pub(super) fn met(self, q: &Quality) -> bool {
         match self {
             Goal::Decisions { samples } => {

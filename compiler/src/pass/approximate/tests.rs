@@ -40,6 +40,7 @@ fn run<'a>(
     let accuracy = Accuracy {
         margin: 2.0,
         precision,
+        maxima: false,
     };
     let mut pass = Approximate::new(evidence, accuracy);
     let mut driver = Driver {
