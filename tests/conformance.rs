@@ -21,6 +21,28 @@ const SAMPLES: usize = 4;
 /// The precision in bits that is asked for.
 const PRECISION: f64 = 8.0;
 
+/// Models that are refused, and why; all others must agree.
+const REFUSED: [(&str, &str); 6] = [
+    (
+        "act-tanhshrink.dynamo",
+        "no scale fits x - tanh(x), which cancels",
+    ),
+    (
+        "act-tanhshrink.ts",
+        "no scale fits x - tanh(x), which cancels",
+    ),
+    ("lstm.dynamo", "recurrence"),
+    ("lstm.ts", "recurrence"),
+    (
+        "mobilenet-block-relu6",
+        "Relu6 bends twice in a narrow part of its range; 8 bits would take degrees of 1,000 and more",
+    ),
+    (
+        "thresholdedrelu-alpha0p5",
+        "it jumps by 0.5, so that no polynomial comes within 0.25",
+    ),
+];
+
 /// A model and its reference.
 struct Case {
     name: String,
@@ -95,7 +117,7 @@ fn row(array: &Tensor, index: usize) -> Tensor {
     Tensor::new(shape, array.data()[index * run..][..run].to_vec()).unwrap()
 }
 
-/// Inputs and expected outputs, sample by sample. The facade reads no arrays in half precision.
+/// Inputs and expected outputs, sample by sample.
 fn reference(path: &Path, module: &Module) -> Result<Vec<(Tensors, Tensors)>, DataError> {
     let bytes = fs::read(path.with_extension("npz")).unwrap();
     let mut arrays = Arrays::open(&bytes, "x")?;
@@ -236,7 +258,7 @@ fn table(dir: &Path, stride: usize) -> Counts {
     let run = |(i, case): (usize, &Case)| run(case, i % stride == 0);
     let outcomes: Vec<Outcome> = cases.par_iter().enumerate().map(run).collect();
     let mut counts = Counts::default();
-    let mut wrong = vec![];
+    let (mut wrong, mut unexplained) = (vec![], Vec::<String>::new());
     for (case, outcome) in cases.iter().zip(outcomes) {
         let (name, level) = (&case.name, &case.level);
         let count = counts.agreed.entry(level.clone()).or_default();
@@ -254,6 +276,10 @@ fn table(dir: &Path, stride: usize) -> Counts {
             Outcome::Refused(reason) => {
                 let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
                 println!("refused  {level:<6} {name:<45} {reason:.150}");
+                match REFUSED.iter().find(|(refused, _)| refused == name) {
+                    Some((_, why)) => println!("         {why}"),
+                    None => unexplained.push(name.clone()),
+                }
             }
         }
     }
@@ -262,6 +288,7 @@ fn table(dir: &Path, stride: usize) -> Counts {
     }
     println!("{}: {} encrypted", dir.display(), counts.encrypted);
     assert!(wrong.is_empty(), "beyond what the plan states: {wrong:?}");
+    assert!(unexplained.is_empty(), "refused: {unexplained:?}");
     counts
 }
 
@@ -269,7 +296,7 @@ fn table(dir: &Path, stride: usize) -> Counts {
 fn valid_models_agree_with_their_references() {
     let Some(dir) = folder("ok") else { return };
     let counts = table(&dir, 4);
-    for (level, least) in [("exact", 203), ("approx", 58), ("hard", 9)] {
+    for (level, least) in [("exact", 204), ("approx", 61), ("hard", 9)] {
         let (agreed, all) = counts.agreed[level];
         assert!(agreed >= least, "{level}: {agreed} of {all}");
     }
@@ -281,6 +308,6 @@ fn what_torch_exports_agrees_with_its_references() {
     let Some(dir) = folder("torch") else { return };
     let counts = table(&dir, 5);
     let (agreed, all) = counts.agreed["any"];
-    assert!(agreed >= 190, "{agreed} of {all}");
+    assert!(agreed >= 195, "{agreed} of {all}");
     assert!(counts.encrypted >= 35, "{}", counts.encrypted);
 }
