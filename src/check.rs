@@ -1,6 +1,6 @@
 //! The same samples in clear, simulated with noise, and encrypted.
 
-use crate::metrics::{Comparison, Decision, Excursion, RangeWatch, Results};
+use crate::metrics::{Comparison, Decision, Excursion, NoiseRatio, RangeWatch, Results, median};
 use crate::report::{error_bits, expected_maximum};
 use crate::{Client, Error, Server, ServerPlan, Tensors};
 use cipherloom_ir::graph::NodeId;
@@ -62,6 +62,8 @@ pub struct EncryptedReport {
     pub error_bits: Option<f64>,
     /// The same without approximation error: against the network with its polynomials.
     pub noise_bits: Option<f64>,
+    /// The noise's standard deviation over these samples as a multiple of the predicted one, the median over outputs.
+    pub noise_ratio: Option<f64>,
     /// What the plan predicts of `error_bits` for these samples.
     pub predicted_error_bits: Option<f64>,
     /// Seconds of one evaluation, with plan and keys loaded and expanded.
@@ -136,7 +138,7 @@ pub fn check(
         simulated.add(&rules, &sample.clear, &sample.simulated, label(i));
     }
     let (mut hidden, mut noise, mut bias) = <(Comparison, Comparison, Comparison)>::default();
-    let mut shown = Vec::new();
+    let (mut shown, mut ratio) = (Vec::new(), NoiseRatio::default());
     if encrypted > 0 {
         let client = Client::new(plan.client_plan())?;
         let keys = client.evaluation_key()?;
@@ -150,6 +152,7 @@ pub fn check(
             let polynomial = polynomial(plan.plan(), &simulator, sample)?;
             hidden.add(&rules, &result.clear, &found, label(i));
             noise.add(&rules, &polynomial, &found, None);
+            ratio.add(plan.plan(), &polynomial.encrypted, &found.encrypted);
             bias.add(&rules, &result.clear, &polynomial, None);
             let mut one = Comparison::default();
             one.add(&rules, &result.clear, &found, None);
@@ -183,6 +186,7 @@ pub fn check(
             max_abs_error: finite(&hidden),
             error_bits: hidden.error_bits(),
             noise_bits: noise.error_bits(),
+            noise_ratio: ratio.median(),
             predicted_error_bits: predicted_error_bits(plan.plan(), &hidden, &bias),
             latency_s: latency(shown.iter().map(|s| s.latency_s).collect()),
             peak_rss_bytes: cipherloom_runtime::memory::peak_rss(),
@@ -293,19 +297,10 @@ fn finite(compared: &Comparison) -> Option<f64> {
     (compared.samples > 0 && compared.max_abs_error.is_finite()).then_some(compared.max_abs_error)
 }
 
-fn latency(mut seconds: Vec<f64>) -> Option<Latency> {
-    seconds.sort_by(f64::total_cmp);
-    let (min, middle) = (*seconds.first()?, seconds.len() / 2);
-    let upper = *seconds.get(middle)?;
-    let lower = if seconds.len().is_multiple_of(2) {
-        *seconds.get(middle - 1)?
-    } else {
-        upper
-    };
-    Some(Latency {
-        median: 0.5 * (lower + upper),
-        min,
-    })
+fn latency(seconds: Vec<f64>) -> Option<Latency> {
+    let min = seconds.iter().copied().min_by(f64::total_cmp)?;
+    let median = median(seconds)?;
+    Some(Latency { median, min })
 }
 
 #[cfg(test)]

@@ -179,6 +179,52 @@ impl Comparison {
     }
 }
 
+/// Measured noise beside the predicted, for each element of the encrypted outputs.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NoiseRatio {
+    samples: usize,
+    /// By output and element, the sum over samples of the squared error, over the predicted variance.
+    squares: BTreeMap<(String, usize), f64>,
+}
+
+impl NoiseRatio {
+    /// Adds one sample: what its outputs would be without noise, and what was decrypted.
+    pub fn add(&mut self, plan: &Plan, exact: &Tensors, found: &Tensors) {
+        self.samples += 1;
+        for port in &plan.outputs {
+            let (Some(exact), Some(found)) = (exact.get(&port.name), found.get(&port.name)) else {
+                continue;
+            };
+            for (i, (a, b)) in exact.data().iter().zip(found.data()).enumerate() {
+                let square = (a - b) * (a - b) / port.noise;
+                *self.squares.entry((port.name.clone(), i)).or_default() += square;
+            }
+        }
+    }
+
+    /// The median over all elements of their standard deviation over the samples (around zero), as a multiple of the
+    /// predicted one: near 1 where the prediction is right and there are some samples; of few it scatters, of one
+    /// it is 0.67 in the mean. `None` without samples or where no noise is predicted.
+    pub fn median(&self) -> Option<f64> {
+        let share = |sum: &f64| (sum / self.samples as f64).sqrt();
+        let found = self.squares.values().map(share).collect();
+        median(found).filter(|m| m.is_finite())
+    }
+}
+
+/// The median; of an even number, the mean of the middle two.
+pub(crate) fn median(mut numbers: Vec<f64>) -> Option<f64> {
+    numbers.sort_by(f64::total_cmp);
+    let middle = numbers.len() / 2;
+    let upper = *numbers.get(middle)?;
+    let lower = if numbers.len().is_multiple_of(2) {
+        *numbers.get(middle - 1)?
+    } else {
+        upper
+    };
+    Some(0.5 * (lower + upper))
+}
+
 /// A value inside the network that left its range.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Excursion {

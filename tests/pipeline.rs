@@ -143,7 +143,7 @@ fn encrypted_results_are_as_precise_as_predicted() {
         compile(dir.path(), network);
         let (images, labels) = (image(network.images), image(network.labels));
         let words = format!(
-            "check m --input {} --labels {} --encrypted 5",
+            "check m --input {} --labels {} --encrypted 10",
             images.display(),
             labels.display()
         );
@@ -152,7 +152,7 @@ fn encrypted_results_are_as_precise_as_predicted() {
         let figure = |value: &serde_json::Value| value.as_f64().unwrap();
         assert_eq!(
             (&encrypted["samples"], figure(&encrypted["agreement"])),
-            (&5.into(), 1.0),
+            (&10.into(), 1.0),
             "{}",
             network.name
         );
@@ -168,6 +168,12 @@ fn encrypted_results_are_as_precise_as_predicted() {
         assert!(
             (found - predicted).abs() <= 2.0,
             "{}: {found} bits, {predicted} predicted",
+            network.name
+        );
+        let ratio = figure(&encrypted["noise_ratio"]);
+        assert!(
+            (0.5..=2.0).contains(&ratio),
+            "{}: {ratio} times the predicted deviation",
             network.name
         );
         // Polynomials are computed as they are, so that there is no error but noise, to the rounding of clear sums.
@@ -208,6 +214,7 @@ fn check_says_null_where_there_is_nothing() {
         "max_abs_error",
         "error_bits",
         "noise_bits",
+        "noise_ratio",
         "predicted_error_bits",
         "latency_s",
         "peak_rss_bytes",

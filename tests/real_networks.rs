@@ -131,7 +131,7 @@ fn row(network: &Real, shared: &Path) -> Result<String, String> {
     let (clear, simulated) = (figure("clear", "accuracy"), figure("simulated", "accuracy"));
     let row = format!(
         "{:<28} N=2^{} {} levels  {samples:>5} samples: clear {:6.2} %  simulated {:6.2} %  agreement {:6.2} %  \
-         encrypted agreement {:5.1} % of {encrypted}  noise {:5.2} bits  error {:5.2} (predicted {:5.2})  {:8.3} s  \
+         encrypted agreement {:5.1} % of {encrypted}  noise {:5.2} bits ({:4.2} of predicted)  error {:5.2} (predicted {:5.2})  {:8.3} s  \
          {:6.0} MB  compiled in {:5.1} s, keys {:6.1} MB, plan {:6.1} MB",
         network.name,
         compiled["report"]["parameters"]["log_n"],
@@ -141,6 +141,7 @@ fn row(network: &Real, shared: &Path) -> Result<String, String> {
         100.0 * figure("simulated", "agreement"),
         100.0 * figure("encrypted", "agreement"),
         figure("encrypted", "noise_bits"),
+        figure("encrypted", "noise_ratio"),
         figure("encrypted", "error_bits"),
         figure("encrypted", "predicted_error_bits"),
         report["encrypted"]["latency_s"]["median"]
@@ -162,7 +163,8 @@ fn row(network: &Real, shared: &Path) -> Result<String, String> {
     let allowed = if encrypted >= 45 { 1.0 } else { 0.0 };
     let good = agreeing + allowed + 1e-9 >= encrypted as f64
         && (simulated - clear).abs() <= 0.003 + 1e-9
-        && figure("encrypted", "noise_bits") >= 10.0;
+        && figure("encrypted", "noise_bits") >= 10.0
+        && (0.5..=2.0).contains(&figure("encrypted", "noise_ratio"));
     if good { Ok(row) } else { Err(row) }
 }
 

@@ -117,6 +117,9 @@ fn render(report: &CheckReport, samples: &[EncryptedSample], out: &mut String) -
         bits(e.error_bits),
         bits(e.predicted_error_bits)
     )?;
+    if let Some(ratio) = e.noise_ratio {
+        writeln!(out, "noise: {ratio:.2} times the predicted deviation")?;
+    }
     if let Some(latency) = e.latency_s {
         writeln!(
             out,

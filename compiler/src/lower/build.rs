@@ -32,21 +32,20 @@ pub(super) fn circuit(
 ) -> Result<Circuit, LowerError> {
     let max = super::levels::group_max(levels, statistics);
     let analysis = Analysis::new(network, levels, statistics, &chosen.packing, max);
-    let logs = analysis.log_scales(&chosen.candidate);
     let variances = analysis.variances(&chosen.candidate);
+    let mut noise: Vec<f64> = variances.iter().map(|v| mean(v)).collect();
+    let sources = analysis.sources(&chosen.candidate);
+    for (i, output) in network.outputs.iter().enumerate() {
+        noise[*output] = mean(&statistics.gains.variances(i, &sources));
+    }
     let mut builder = Builder {
         network,
         levels,
         statistics,
         chosen,
         scales: exact_scales(network, levels, &analysis, chosen)?,
-        sources: (0..network.values.len())
-            .map(|v| analysis.source(v, &chosen.candidate, &logs))
-            .collect(),
-        noise: variances
-            .iter()
-            .map(|v| v.iter().sum::<f64>() / v.len().max(1) as f64)
-            .collect(),
+        sources,
+        noise,
         made: Vec::new(),
         dropped: BTreeMap::new(),
         circuit: Circuit {
@@ -105,6 +104,10 @@ pub(super) fn circuit(
         });
     }
     Ok(builder.circuit)
+}
+
+fn mean(numbers: &[f64]) -> f64 {
+    numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
 }
 
 /// A scale near `2^log` with a short mantissa, so that exact fractions stay short.

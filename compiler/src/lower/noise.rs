@@ -4,8 +4,11 @@
 //! complex slot. An error in a plaintext that repeats with period n comes from 2n rounded coefficients instead of N.
 //!
 //! To first order the variance of an output is a sum over sources, each times a gain that depends on weights and
-//! values alone. The gains are found once, backwards from the outputs; then a set of parameters is judged by a few sums.
-//! The forward pass keeps one variance per element, since the elements of a layer differ much.
+//! values alone. The gains are found once ([`Gains`]); then a set of parameters is judged by a few sums. For the values
+//! before the outputs a forward pass keeps one variance per element, since the elements of a layer differ much, and takes
+//! the errors of a layer's elements for independent.
+
+mod gains;
 
 use super::levels::{Levels, log_scales};
 use super::network::{Kind, Network, Term};
@@ -13,6 +16,8 @@ use super::packing::Packing;
 use super::polynomial::{LogScale, Program, Sum};
 use super::statistics::Statistics;
 use cipherloom_ir::noise::{NoiseModel, REAL_PART, TransformNoise};
+pub(crate) use gains::Gains;
+use gains::largest_error;
 
 /// What an operation adds of its own.
 #[derive(Clone, Debug, Default)]
@@ -44,15 +49,10 @@ pub(crate) struct Analysis<'n> {
     pub(crate) statistics: &'n Statistics,
     pub(crate) packing: &'n Packing,
     pub(crate) group_max: Vec<f64>,
-    /// For each value, the sum over its elements of the output's sensitivity.
-    gains: Vec<f64>,
-    /// For each value and term, the same for an error of that term's operand alone; for each sum of a polynomial but
-    /// the last, the same for an error of that sum.
-    term_gains: Vec<Vec<f64>>,
 }
 
 impl<'n> Analysis<'n> {
-    /// Finds the gains. Outputs are measured relative to their largest value.
+    /// The analysis of a packing.
     pub(crate) fn new(
         network: &'n Network,
         levels: &'n Levels,
@@ -60,95 +60,12 @@ impl<'n> Analysis<'n> {
         packing: &'n Packing,
         group_max: Vec<f64>,
     ) -> Self {
-        let mut sensitivity: Vec<Vec<f64>> =
-            network.values.iter().map(|v| vec![0.0; v.len()]).collect();
-        for output in &network.outputs {
-            let max = statistics.max_abs(*output);
-            let share = 1.0 / (sensitivity[*output].len().max(1) as f64 * max * max);
-            sensitivity[*output].iter_mut().for_each(|s| *s += share);
-        }
-        let mut gains = vec![0.0; network.values.len()];
-        let mut term_gains = vec![Vec::new(); network.values.len()];
-        for v in (0..network.values.len()).rev() {
-            let own = std::mem::take(&mut sensitivity[v]);
-            gains[v] = own.iter().sum();
-            let squares = &statistics.mean_squares;
-            match &network.values[v].kind {
-                Kind::Input(_) => {}
-                Kind::Fold(a, fold) => {
-                    for round in fold.rounds() {
-                        for (member, gain) in round.iter().zip(&own) {
-                            sensitivity[*a][*member as usize] += gain;
-                        }
-                    }
-                }
-                Kind::Square(a) => {
-                    let pairs = own.iter().zip(&squares[*a]);
-                    sensitivity[*a]
-                        .iter_mut()
-                        .zip(pairs)
-                        .for_each(|(s, (g, m))| *s += 4.0 * m * g);
-                }
-                Kind::Mul(a, b) => {
-                    for (to, other) in [(*a, *b), (*b, *a)] {
-                        let pairs = own.iter().zip(&squares[other]);
-                        sensitivity[to]
-                            .iter_mut()
-                            .zip(pairs)
-                            .for_each(|(s, (g, m))| *s += m * g);
-                    }
-                }
-                Kind::Polynomial { operand, program } => {
-                    let mut sums = vec![0.0; program.sums.len()];
-                    if let Some(moments) = statistics.moments.get(&v) {
-                        for (i, g) in own.iter().enumerate() {
-                            let adjoints = moments.adjoints(i);
-                            if let Some((slope, inner)) = adjoints.split_first() {
-                                sensitivity[*operand][i] += g * slope;
-                                sums.iter_mut().zip(inner).for_each(|(s, a)| *s += g * a);
-                            }
-                        }
-                    }
-                    sums.pop();
-                    term_gains[v] = sums;
-                }
-                Kind::Linear { terms, .. } => {
-                    for (u, term) in terms {
-                        let mut sum = 0.0;
-                        match term {
-                            Term::Matrix(m) => {
-                                for (r, g) in own.iter().enumerate() {
-                                    for (c, w) in m.row(r) {
-                                        sensitivity[*u][c] += w * w * g;
-                                        sum += w * w * g;
-                                    }
-                                }
-                            }
-                            Term::Scalar(_) | Term::Identity => {
-                                let factor = if let Term::Scalar(f) = term {
-                                    f * f
-                                } else {
-                                    1.0
-                                };
-                                for (s, g) in sensitivity[*u].iter_mut().zip(&own) {
-                                    *s += factor * g;
-                                    sum += factor * g;
-                                }
-                            }
-                        }
-                        term_gains[v].push(sum);
-                    }
-                }
-            }
-        }
         Self {
             network,
             levels,
             statistics,
             packing,
             group_max,
-            gains,
-            term_gains,
         }
     }
 
@@ -317,18 +234,15 @@ impl<'n> Analysis<'n> {
     /// The mean variance of the outputs, relative to the square of their largest value, to first order.
     pub(crate) fn output_variance(&self, candidate: &Candidate) -> f64 {
         let logs = self.log_scales(candidate);
-        let mut sum = 0.0;
-        for v in 0..self.network.values.len() {
-            let source = self.source(v, candidate, &logs);
-            sum += self.gains[v] * (source.inner + source.rounding);
-            sum += source
-                .operand
-                .iter()
-                .zip(&self.term_gains[v])
-                .map(|(s, g)| s * g)
-                .sum::<f64>();
-        }
-        sum / self.network.outputs.len().max(1) as f64
+        let source = |v| self.source(v, candidate, &logs);
+        self.statistics.gains.mean_variance(source)
+    }
+
+    /// What the operations of all values add.
+    pub(crate) fn sources(&self, candidate: &Candidate) -> Vec<Source> {
+        let logs = self.log_scales(candidate);
+        let values = 0..self.network.values.len();
+        values.map(|v| self.source(v, candidate, &logs)).collect()
     }
 
     /// The variance of every element of every value.
@@ -403,12 +317,21 @@ impl<'n> Analysis<'n> {
         all
     }
 
-    /// The precision of the worst output in bits: -log2 of the largest expected error (z standard deviations of its
-    /// noisiest element) over the largest value.
-    pub(crate) fn output_bits(&self, variances: &[Vec<f64>], z: f64) -> f64 {
-        let bits = self.network.outputs.iter().map(|o| {
-            let worst = variances[*o].iter().copied().fold(0.0, f64::max);
-            -libm::log2(z * libm::sqrt(worst) / self.statistics.max_abs(*o))
+    /// The precision of the worst output in bits: -log2 of the error that one in a thousand exceeds, over the largest value
+    /// of a few samples, or over the bound of all values where there are no samples.
+    ///
+    /// The largest value of many samples would promise too much: errors of a few are then nearly as large, their
+    /// outputs are not. Of checks with five samples about one in twenty finds less than this.
+    pub(crate) fn output_bits(&self, candidate: &Candidate) -> f64 {
+        let sources = self.sources(candidate);
+        let gains = &self.statistics.gains;
+        let outputs = self.network.outputs.iter().enumerate();
+        let bits = outputs.map(|(i, o)| {
+            -libm::log2(if self.statistics.from_intervals {
+                largest_error(&gains.variances(i, &sources)) / self.statistics.max_abs(*o)
+            } else {
+                largest_error(&gains.relative_variances(i, &sources))
+            })
         });
         bits.fold(f64::INFINITY, f64::min)
     }

@@ -5,9 +5,10 @@ mod moments;
 
 use super::measured::measure;
 use super::network::{Kind, Network};
+use super::noise::Gains;
 use super::{InputKnowledge, LowerError};
 use cipherloom_ir::Tensor;
-use cipherloom_ir::value::Range;
+use cipherloom_ir::value::{Range, Tensors};
 pub(crate) use moments::{Moments, Picked};
 use std::collections::BTreeMap;
 
@@ -22,6 +23,10 @@ pub(crate) struct Statistics {
     pub(crate) mean_squares: Vec<Vec<f64>>,
     /// For each polynomial, what is known of the values within.
     pub(crate) moments: BTreeMap<usize, Moments>,
+    /// What errors of each value do to the outputs.
+    pub(crate) gains: Gains,
+    /// Whether ranges were bounded by intervals, for want of samples.
+    pub(crate) from_intervals: bool,
 }
 
 impl Statistics {
@@ -43,8 +48,57 @@ impl Statistics {
     }
 }
 
-/// Ranges and mean squares of all values: measured, or bounded by intervals where there are no samples.
+/// Made-up samples where there are none.
+const MADE_UP: usize = 16;
+
+/// What is known of all values, and whether ranges were bounded by intervals for want of samples.
 pub(crate) fn find(
+    network: &Network,
+    inputs: InputKnowledge<'_>,
+) -> Result<(Statistics, bool), LowerError> {
+    let (mut statistics, from_intervals) = find_values(network, inputs)?;
+    let made_up;
+    let samples: Vec<&Tensors> = if from_intervals {
+        made_up = make_up(network, &statistics.ranges);
+        made_up.iter().collect()
+    } else {
+        inputs.samples.iter().collect()
+    };
+    let largest = network.outputs.iter().map(|o| statistics.max_abs(*o));
+    let gains = Gains::find(network, &samples, &largest.collect::<Vec<_>>());
+    statistics.gains = gains.ok_or_else(|| LowerError::Sample {
+        index: 0,
+        input: String::new(),
+    })?;
+    Ok((statistics, from_intervals))
+}
+
+/// Samples whose elements are spread evenly over their ranges, independent of each other.
+fn make_up(network: &Network, ranges: &[Range]) -> Vec<Tensors> {
+    // The linear congruential generator of Knuth's MMIX.
+    let mut state = 1_u64;
+    let mut unit = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 * libm::exp2(-53.0)
+    };
+    let mut sample = || {
+        let mut tensors = Tensors::new();
+        for (value, range) in network.values.iter().zip(ranges) {
+            if let Kind::Input(name) = &value.kind {
+                let next = |_| range.lo + (range.hi - range.lo) * unit();
+                let data = (0..value.len()).map(next).collect();
+                tensors.insert(name.clone(), Tensor::from_vec(data));
+            }
+        }
+        tensors
+    };
+    (0..MADE_UP).map(|_| sample()).collect()
+}
+
+/// Ranges and mean squares of all values: measured, or bounded by intervals where there are no samples.
+fn find_values(
     network: &Network,
     inputs: InputKnowledge<'_>,
 ) -> Result<(Statistics, bool), LowerError> {
@@ -110,6 +164,8 @@ pub(crate) fn find(
             unbiased: found_unbiased,
             mean_squares: measured.mean_squares,
             moments,
+            gains: Gains::default(),
+            from_intervals: false,
         },
         false,
     ))

@@ -488,19 +488,42 @@ fn simulated_noise_matches_its_prediction() {
         .done();
     let (lowered, plan) = compile(&module, &Options::default());
     assert!(lowered.output_bits >= 12.0, "{}", lowered.output_bits);
-    let simulator = Simulator::new(&plan).unwrap();
-    let (mut sum, mut count) = (0.0_f64, 0);
-    for (seed, sample) in samples(&module, 400).iter().enumerate() {
+    let ratio = simulated_variance(&module, &plan, 400) / plan.outputs[0].noise;
+    // The prediction's mean squares come from 32 samples of the same distribution.
+    assert!((0.7..1.4).contains(&ratio), "{ratio}");
+}
+
+/// Windows overlap, and products have the same sign: what enters early adds up on many ways.
+#[test]
+fn simulated_noise_of_errors_that_meet_again_matches_its_prediction() {
+    let module = Net::new(62, &[1, 1, 10, 10])
+        .conv(2, 3, 1, 1, 1)
+        .square()
+        .conv(2, 3, 1, 1, 1)
+        .square()
+        .conv(2, 3, 2, 1, 1)
+        .flatten()
+        .square()
+        .gemm(4)
+        .done();
+    let (_, plan) = compile(&module, &Options::default());
+    let ratio = simulated_variance(&module, &plan, 400) / plan.outputs[0].noise;
+    assert!((0.7..1.4).contains(&ratio), "{ratio}");
+}
+
+/// The mean square of the simulated error of output `y`.
+fn simulated_variance(module: &Module, plan: &Plan, count: usize) -> f64 {
+    let simulator = Simulator::new(plan).unwrap();
+    let (mut sum, mut elements) = (0.0, 0);
+    for (seed, sample) in samples(module, count).iter().enumerate() {
         let exact = simulator.run(sample, None).unwrap();
         let noisy = simulator.run(sample, Some(seed as u64)).unwrap();
         for (a, b) in exact["y"].data().iter().zip(noisy["y"].data()) {
             sum += (a - b) * (a - b);
-            count += 1;
+            elements += 1;
         }
     }
-    let ratio = (sum / f64::from(count)) / plan.outputs[0].noise;
-    // The prediction's mean squares come from 32 samples of the same distribution.
-    assert!((0.7..1.4).contains(&ratio), "{ratio}");
+    sum / f64::from(elements)
 }
 
 /// Chebyshev coefficients of a smooth function over a domain, by interpolation.
@@ -601,17 +624,7 @@ fn simulated_noise_of_polynomials_matches_its_prediction() {
         .done();
     let (lowered, plan) = compile(&module, &Options::default());
     assert!(lowered.output_bits >= 12.0, "{}", lowered.output_bits);
-    let simulator = Simulator::new(&plan).unwrap();
-    let (mut sum, mut count) = (0.0_f64, 0);
-    for (seed, sample) in samples(&module, 300).iter().enumerate() {
-        let exact = simulator.run(sample, None).unwrap();
-        let noisy = simulator.run(sample, Some(seed as u64)).unwrap();
-        for (a, b) in exact["y"].data().iter().zip(noisy["y"].data()) {
-            sum += (a - b) * (a - b);
-            count += 1;
-        }
-    }
-    let ratio: f64 = (sum / f64::from(count)) / plan.outputs[0].noise;
+    let ratio = simulated_variance(&module, &plan, 300) / plan.outputs[0].noise;
     assert!((0.7..1.4).contains(&ratio), "{ratio}");
 }
 

@@ -73,8 +73,7 @@ impl<'s> Space<'s> {
             }
             candidate.primes = literal.q.iter().map(|q| libm::log2(*q as f64)).collect();
             candidate.model = NoiseModel::new(&literal);
-            let variances = self.analysis.variances(&candidate);
-            let bits = self.analysis.output_bits(&variances, WORST_DEVIATIONS);
+            let bits = self.analysis.output_bits(&candidate);
             return Some(Chosen {
                 literal,
                 packing: self.analysis.packing.clone(),

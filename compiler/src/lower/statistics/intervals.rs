@@ -3,7 +3,7 @@
 use super::super::LowerError;
 use super::super::network::{Kind, Network, Term, Value};
 use super::super::polynomial::{Program, clenshaw};
-use super::{Statistics, moments};
+use super::{Gains, Statistics, moments};
 use cipherloom_ir::value::Range;
 
 /// Interval bounds of all values; mean squares as if values were uniform within them.
@@ -103,6 +103,8 @@ pub(super) fn intervals(
         unbiased,
         mean_squares,
         moments,
+        gains: Gains::default(),
+        from_intervals: true,
     })
 }
 
