@@ -50,6 +50,9 @@ impl Statistics {
 
 /// Made-up samples where there are none.
 const MADE_UP: usize = 16;
+/// How large they are, of all that the ranges allow: declared ranges are often far wider than the values that occur, and
+/// where a function is flat at their ends but steep at zero, small samples have the larger errors.
+const MADE_UP_SIZES: [f64; 3] = [1.0, 0.25, 0.0625];
 
 /// What is known of all values, and whether ranges were bounded by intervals for want of samples.
 pub(crate) fn find(
@@ -57,15 +60,18 @@ pub(crate) fn find(
     inputs: InputKnowledge<'_>,
 ) -> Result<(Statistics, bool), LowerError> {
     let (mut statistics, from_intervals) = find_values(network, inputs)?;
-    let made_up;
-    let samples: Vec<&Tensors> = if from_intervals {
-        made_up = make_up(network, &statistics.ranges);
-        made_up.iter().collect()
+    let outputs = network.outputs.iter().map(|o| statistics.max_abs(*o));
+    let largest: Vec<f64> = outputs.collect();
+    let find =
+        |samples: &[Tensors]| Gains::find(network, &samples.iter().collect::<Vec<_>>(), &largest);
+    let gains = if from_intervals {
+        let made_up = |size: &f64| find(&make_up(network, &statistics.ranges, *size));
+        let error = |gains: &Gains| gains.mean_of_errors(|v| statistics.max_abs(v));
+        let all = MADE_UP_SIZES.iter().filter_map(made_up);
+        all.max_by(|a, b| error(a).total_cmp(&error(b)))
     } else {
-        inputs.samples.iter().collect()
+        find(inputs.samples)
     };
-    let largest = network.outputs.iter().map(|o| statistics.max_abs(*o));
-    let gains = Gains::find(network, &samples, &largest.collect::<Vec<_>>());
     statistics.gains = gains.ok_or_else(|| LowerError::Sample {
         index: 0,
         input: String::new(),
@@ -73,8 +79,8 @@ pub(crate) fn find(
     Ok((statistics, from_intervals))
 }
 
-/// Samples whose elements are spread evenly over their ranges, independent of each other.
-fn make_up(network: &Network, ranges: &[Range]) -> Vec<Tensors> {
+/// Samples whose elements are spread evenly over their ranges, independent of each other, times a number up to 1.
+fn make_up(network: &Network, ranges: &[Range], size: f64) -> Vec<Tensors> {
     // The linear congruential generator of Knuth's MMIX.
     let mut state = 1_u64;
     let mut unit = || {
@@ -87,8 +93,11 @@ fn make_up(network: &Network, ranges: &[Range]) -> Vec<Tensors> {
         let mut tensors = Tensors::new();
         for (value, range) in network.values.iter().zip(ranges) {
             if let Kind::Input(name) = &value.kind {
-                let next = |_| range.lo + (range.hi - range.lo) * unit();
-                let data = (0..value.len()).map(next).collect();
+                let mut next = |_| {
+                    let value = range.lo + (range.hi - range.lo) * unit();
+                    (size * value).clamp(range.lo, range.hi)
+                };
+                let data = (0..value.len()).map(&mut next).collect();
                 tensors.insert(name.clone(), Tensor::from_vec(data));
             }
         }

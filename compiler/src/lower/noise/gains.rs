@@ -109,6 +109,13 @@ impl Gains {
         gains.map(|(v, gain)| gain.variance(&source(v))).sum()
     }
 
+    /// The mean variance of all outputs, relative to the squares of their largest values, were every value wrong by a
+    /// random error of the given deviation: to compare samples before the errors are known.
+    pub(crate) fn mean_of_errors(&self, deviation: impl Fn(usize) -> f64) -> f64 {
+        let gains = self.mean.iter().enumerate();
+        gains.map(|(v, gain)| gain.own * deviation(v).powi(2)).sum()
+    }
+
     /// For an output, the variances of its elements in the samples, relative to the square of the largest value that few
     /// samples have: that of the sample itself, or what [`SMALL`] of all samples stay below if that is more.
     pub(crate) fn relative_variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
