@@ -112,6 +112,20 @@ impl Encoder {
         Ok(slots.iter().take(count).map(|slot| slot.re).collect())
     }
 
+    /// The real parts of a vector of period `count`: each the mean over all slots that should hold the same value.
+    ///
+    /// Random errors of these slots are independent, so that a share of `2 count / N` of their variance is left
+    /// ([`NoiseModel::share`](cipherloom_ir::noise::NoiseModel::share)). The mean is the projection to the subring of `X^(N / 2 count)`: all other
+    /// coefficients are left out.
+    ///
+    /// # Errors
+    /// As for [`Encoder::decode`].
+    pub fn decode_mean(&self, plaintext: &Plaintext, count: usize) -> Result<Vec<f64>, CkksError> {
+        self.check_count(count)?;
+        let slots = self.slots_of(plaintext, self.params.slots() / count)?;
+        Ok(slots.iter().map(|slot| slot.re).collect())
+    }
+
     /// The first `count` slots; errors as for [`Encoder::decode`].
     pub fn decode_complex(
         &self,
@@ -121,14 +135,23 @@ impl Encoder {
         Ok(self.all_slots(plaintext, count)?[..count].to_vec())
     }
 
-    /// All slots, of which the first `count` are asked for. A decrypted plaintext tells about the secret key, so
-    /// everything in between is wiped.
+    /// All slots, of which the first `count` are asked for.
     fn all_slots(
         &self,
         plaintext: &Plaintext,
         count: usize,
     ) -> Result<Zeroizing<Vec<Complex64>>, CkksError> {
         self.check_count(count)?;
+        self.slots_of(plaintext, 1)
+    }
+
+    /// The slots of the polynomial of every `stride`-th coefficient. A decrypted plaintext tells about the secret key, so
+    /// everything in between is wiped.
+    fn slots_of(
+        &self,
+        plaintext: &Plaintext,
+        stride: usize,
+    ) -> Result<Zeroizing<Vec<Complex64>>, CkksError> {
         let scale = finite_scale(plaintext.scale())?;
         let poly = plaintext.poly();
         self.params.check_level(poly.level())?;
@@ -137,9 +160,11 @@ impl Encoder {
         }
         let mut poly = Zeroizing::new(poly.clone());
         poly.to_coefficients(&self.params);
-        let limbs: Vec<&[u64]> = (0..=poly.level()).map(|i| poly.limb(i)).collect();
+        let kept = |i| poly.limb(i).iter().copied().step_by(stride).collect();
+        let kept: Zeroizing<Vec<Vec<u64>>> = Zeroizing::new((0..=poly.level()).map(kept).collect());
+        let limbs: Vec<&[u64]> = kept.iter().map(Vec::as_slice).collect();
         let coefficients = Zeroizing::new(self.crt.reconstruct(&limbs)?);
-        let (re, im) = coefficients.split_at(self.params.slots());
+        let (re, im) = coefficients.split_at(self.params.slots() / stride);
         let pairs = re.iter().zip(im).map(|(re, im)| Complex64 {
             re: re / scale,
             im: im / scale,

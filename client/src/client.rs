@@ -290,7 +290,7 @@ impl Client {
                 slots.push(
                     self.encryptor
                         .encoder
-                        .decode(&plaintext, port.layout.period)?,
+                        .decode_mean(&plaintext, port.layout.period)?,
                 );
             }
             let unpacked = port.layout.unpack(&slots);

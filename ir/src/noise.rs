@@ -3,6 +3,10 @@
 //! A rule gives the variance of the error *per slot*, in units of the message (the error of the decrypted value),
 //! under the usual heuristic that coefficients behave as independent (average case). All slot variances are N times
 //! the variance of a coefficient, divided by the square of the scale.
+//!
+//! A vector of period n stands in N/2n slots, each with an error of its own, and what is decrypted is the mean over them:
+//! [`NoiseModel::share`] is what a random error of every slot leaves in the mean. Errors of rounded plaintexts repeat as their vectors
+//! do and remain.
 
 use crate::params::{CkksLiteral, SIGMA};
 use crate::scale::Scale;
@@ -34,6 +38,11 @@ impl NoiseModel {
             log_digits: params.q.chunks(params.digit_size.max(1)).map(log).collect(),
             digit_size: params.digit_size.max(1),
         }
+    }
+
+    /// The share of a random error's variance that is left in the mean over all slots that hold one value: 2n/N for a period n.
+    pub fn share(&self, period: usize) -> f64 {
+        (2.0 * period as f64 / self.n).min(1.0)
     }
 
     /// Rounding a plaintext to integer coefficients at a scale: N/12 / S^2.
@@ -115,6 +124,9 @@ pub struct TransformNoise {
     pub log_plain_scale: f64,
     /// The period of the diagonals.
     pub period: usize,
+    /// How many periods of the operand have errors that meet again later on, apart from one another: 1, or more where a
+    /// matrix of a larger period follows.
+    pub copies: usize,
     /// Non-zero diagonals per result.
     pub diagonals: f64,
     /// Whether the operand is rotated by hoisted (baby) rotations.
@@ -138,20 +150,30 @@ impl NoiseModel {
     /// A double-hoisted linear transform, without the rescale's rounding: the variance that is added to the result
     /// (rounded diagonals times the operand, key switches of giants and folds), and the variance that is added to
     /// the operand before the matrix (key switches of hoisted rotations, which are not rounded).
+    ///
+    /// Key switches count by their share in the mean over slots. Each fold halves the period, so that half as many slots
+    /// as before have errors of their own: the switch of fold i is left with the share of a period n/2^i, and later folds add up 2^(F-i) of them.
     pub fn transform(&self, t: &TransformNoise) -> (f64, f64) {
         let folded = libm::exp2(f64::from(t.folds));
         let encoding = t.diagonals
             * folded
             * t.mean_square
             * self.encode_periodic(t.log_plain_scale, t.period);
-        let switches = t.giants * folded + folded - 1.0;
+        let period = t.period * t.copies;
+        let switches = t.giants * folded * self.share(period) + self.fold_switches(period, t.folds);
         let inner = encoding + switches * self.key_switch(t.level, t.log_scale + t.log_plain_scale);
         let operand = if t.hoisted {
-            self.key_noise(t.level, t.log_scale)
+            self.share(period) * self.key_noise(t.level, t.log_scale)
         } else {
             0.0
         };
         (inner, operand)
+    }
+
+    /// How many key switches' errors `folds` rotations and additions leave in the mean, each of which halves a period.
+    pub fn fold_switches(&self, period: usize, folds: u32) -> f64 {
+        let of = |i: u32| libm::exp2(f64::from(folds - i)) * self.share((period >> i).max(1));
+        (1..=folds.min(usize::BITS - 1)).map(of).sum()
     }
 }
 
@@ -208,6 +230,18 @@ mod tests {
         ] {
             close(rule(&m, 27.0), 4.0 * rule(&m, 28.0), 1e-12);
         }
+    }
+
+    #[test]
+    fn the_mean_over_copies_keeps_a_share() {
+        let m = model(1, 34.0);
+        assert_eq!((m.share(4096), m.share(1 << 20)), (1.0, 1.0));
+        assert_eq!(m.share(16), 16.0 / 4096.0);
+        // Sums over windows of means of independent errors, by hand: the switch of the first of three folds of a period of
+        // 64 has 32 errors of its own, and each result adds up four of them; the second's 16, two; the third's 8, one.
+        let by_hand = (4.0 * 32.0 + 2.0 * 16.0 + 8.0) / 4096.0;
+        close(m.fold_switches(64, 3), by_hand, 1e-12);
+        assert_eq!(m.fold_switches(64, 0), 0.0);
     }
 
     #[test]

@@ -275,7 +275,11 @@ impl Report {
             inputs: plan
                 .inputs
                 .iter()
-                .map(|p| port(p, NoiseModel::new(params).fresh_secret(p.scale.log2())))
+                .map(|p| {
+                    let model = NoiseModel::new(params);
+                    let share = model.share(p.layout.period);
+                    port(p, share * model.fresh_secret(p.scale.log2()))
+                })
                 .collect(),
             outputs: plan.outputs.iter().map(|p| port(p, p.noise)).collect(),
             tail: tail(plan),

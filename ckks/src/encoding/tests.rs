@@ -403,3 +403,21 @@ fn nothing_of_a_decoded_plaintext_is_left_in_buffers() {
             .all(|word| *word == 0))
     );
 }
+
+proptest! {
+    #[test]
+    fn the_mean_over_copies_is_the_subring_s_vector(log_count in 0_u32..=5, seed in any::<u64>()) {
+        let params = params(6, 40.0, 2);
+        let encoder = Encoder::new(&params);
+        let (slots, count) = (params.slots(), 1_usize << log_count);
+        let all: Vec<f64> = values(slots, seed).iter().map(|v| v.re).collect();
+        let plaintext = encoder.encode(&all, 1, &Scale::pow2(36)).unwrap();
+        let mean = encoder.decode_mean(&plaintext, count).unwrap();
+        prop_assert_eq!(mean.len(), count);
+        for (i, mean) in mean.iter().enumerate() {
+            let expected = all.iter().skip(i).step_by(count).sum::<f64>() * count as f64 / slots as f64;
+            prop_assert!((mean - expected).abs() < 1e-8, "{mean} {expected}");
+        }
+        prop_assert!(encoder.decode_mean(&plaintext, 3).is_err());
+    }
+}

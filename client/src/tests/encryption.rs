@@ -48,6 +48,26 @@ fn fresh_encryptions_have_the_predicted_noise() {
 }
 
 #[test]
+fn a_vector_that_repeats_is_decrypted_as_the_mean_over_its_copies() {
+    let params = literal(12, 40.0, 3, 1);
+    let (count, runs) = (params.slots() / 64, 20);
+    let client = Client::insecure_for_tests(plan_of(params, &[1, count])).unwrap();
+    let model = NoiseModel::new(client.params().literal());
+    assert_eq!(model.share(count), 1.0 / 64.0);
+    let message = values(count * runs, 1);
+    let inputs = tensors("x", &[runs, count], message.clone());
+    let back = client
+        .decrypt_inputs(&client.encrypt(&inputs).unwrap())
+        .unwrap();
+    expect_noise(
+        "mean of 64 slots",
+        back["x"].data(),
+        &message,
+        model.share(count) * model.fresh_secret(28.0),
+    );
+}
+
+#[test]
 fn every_encryption_is_fresh() {
     let client = Client::insecure_for_tests(toy_plan()).unwrap();
     let inputs = tensors("x", &[4, 40], vec![0.5; 160]);

@@ -2,6 +2,8 @@
 //!
 //! Values are real, so only the real part of a slot's error counts: half the variance of the rules, which are those of the
 //! complex slot. An error in a plaintext that repeats with period n comes from 2n rounded coefficients instead of N.
+//! Clients decrypt the mean over all slots that hold a value, so random errors count by their share in it
+//! ([`NoiseModel::share`]).
 //!
 //! To first order the variance of an output is a sum over sources, each times a gain that depends on weights and
 //! values alone. The gains are found once ([`Gains`]); then a set of parameters is judged by a few sums. For the values
@@ -49,6 +51,34 @@ pub(crate) struct Analysis<'n> {
     pub(crate) statistics: &'n Statistics,
     pub(crate) packing: &'n Packing,
     pub(crate) group_max: Vec<f64>,
+    /// For each value, in how many slots its errors reach the outputs apart from one another ([`spreads`]).
+    spread: Vec<usize>,
+}
+
+/// In how many slots the errors of each value count apart: its period, or more where a matrix of a larger period reads
+/// several copies of it into several rows. Whether copies meet again with one sign or with many is not looked at: with one
+/// sign the errors are smaller than predicted.
+fn spreads(network: &Network, packing: &Packing) -> Vec<usize> {
+    let period = |v: usize| packing.layouts[packing.of[v]].period.max(1);
+    let mut spread: Vec<usize> = (0..network.values.len()).map(period).collect();
+    for (v, value) in network.values.iter().enumerate().rev() {
+        let own = spread[v];
+        let copies = own / period(v);
+        let mut reach = |u: usize, slots: usize| spread[u] = spread[u].max(slots);
+        match &value.kind {
+            Kind::Input(_) => {}
+            Kind::Fold(a, _) => reach(*a, period(*a) * copies),
+            Kind::Square(a) | Kind::Polynomial { operand: a, .. } => reach(*a, own),
+            Kind::Mul(a, b) => [a, b].into_iter().for_each(|u| reach(*u, own)),
+            Kind::Linear { terms, .. } => {
+                for (t, (u, _)) in terms.iter().enumerate() {
+                    let shape = packing.shapes.get(&(v, t));
+                    reach(*u, shape.map_or(own, |s| s.period * copies));
+                }
+            }
+        }
+    }
+    spread
 }
 
 impl<'n> Analysis<'n> {
@@ -66,6 +96,7 @@ impl<'n> Analysis<'n> {
             statistics,
             packing,
             group_max,
+            spread: spreads(network, packing),
         }
     }
 
@@ -114,6 +145,7 @@ impl<'n> Analysis<'n> {
         logs: &[f64],
     ) -> Vec<(f64, f64)> {
         let model = &candidate.model;
+        let share = model.share(self.spread[v]);
         let scales = self.inner_scales(v, operand, program, candidate, logs);
         let squares = self
             .statistics
@@ -135,8 +167,8 @@ impl<'n> Analysis<'n> {
             };
             let factors: f64 = sum.terms.iter().map(rounded).sum();
             (
-                REAL_PART * (switched + factors),
-                REAL_PART * model.rounding(scale.0),
+                REAL_PART * (share * switched + factors),
+                REAL_PART * share * model.rounding(scale.0),
             )
         };
         program
@@ -153,22 +185,24 @@ impl<'n> Analysis<'n> {
         let layout = &self.packing.layouts[self.packing.of[v]];
         let level = self.levels.level[v];
         let prime = candidate.primes.get(level + 1).copied().unwrap_or(0.0);
+        let share = model.share(self.spread[v]);
+        let copies = self.spread[v] / layout.period.max(1);
         let mut source = Source::default();
         match &self.network.values[v].kind {
-            Kind::Input(_) => source.inner = model.fresh_secret(logs[v]),
+            Kind::Input(_) => source.inner = share * model.fresh_secret(logs[v]),
             Kind::Fold(a, _) => {
-                // Each rotation adds a key switch to a sum of twice the errors so far.
                 let from = &self.packing.layouts[self.packing.of[*a]];
-                let rotated = (from.period / layout.period.max(1)) as f64;
-                source.inner = (rotated - 1.0) * model.key_switch(level, logs[v]);
+                let folds = (from.period / layout.period.max(1)).max(1).ilog2();
+                source.inner = model.fold_switches(from.period * copies, folds)
+                    * model.key_switch(level, logs[v]);
             }
             Kind::Mul(a, b) => {
-                source.inner = model.key_noise(level + 1, logs[*a] + logs[*b]);
-                source.rounding = model.rounding(logs[v]);
+                source.inner = share * model.key_noise(level + 1, logs[*a] + logs[*b]);
+                source.rounding = share * model.rounding(logs[v]);
             }
             Kind::Square(a) => {
-                source.inner = model.key_noise(level + 1, 2.0 * logs[*a]);
-                source.rounding = model.rounding(logs[v]);
+                source.inner = share * model.key_noise(level + 1, 2.0 * logs[*a]);
+                source.rounding = share * model.rounding(logs[v]);
             }
             Kind::Polynomial { operand, program } => {
                 let mut sums = self.sum_sources(v, *operand, program, candidate, logs);
@@ -204,6 +238,7 @@ impl<'n> Analysis<'n> {
                                     log_scale: logs[*u],
                                     log_plain_scale: plain,
                                     period: shape.period,
+                                    copies,
                                     diagonals: shape.counts.diagonals as f64
                                         / layout.ciphertexts as f64,
                                     hoisted: shape.counts.babies > 0,
@@ -219,7 +254,7 @@ impl<'n> Analysis<'n> {
                     source.operand.push(REAL_PART * operand);
                 }
                 if rescaled {
-                    source.rounding += model.rounding(logs[v]);
+                    source.rounding += share * model.rounding(logs[v]);
                 }
                 if !bias.is_empty() {
                     source.rounding += model.encode_periodic(logs[v], layout.period);

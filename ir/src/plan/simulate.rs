@@ -6,6 +6,7 @@
 //! comes from the simulator's own generator, so a seed gives the same figures on every machine.
 
 mod combine;
+mod spread;
 pub(crate) mod state;
 mod transform;
 
@@ -46,6 +47,8 @@ pub struct Simulator<'p> {
     transforms: Vec<Prepared>,
     /// The logarithm of each register's scale and its level.
     known: Vec<Option<(f64, usize)>>,
+    /// For each register, in how many slots its errors count apart: all that any later step reads as different slots.
+    spread: Vec<usize>,
 }
 
 impl<'p> Simulator<'p> {
@@ -77,11 +80,13 @@ impl<'p> Simulator<'p> {
             .iter()
             .map(prepare)
             .collect::<Result<_, _>>()?;
+        let spread = spread::find(plan, known.len());
         Ok(Self {
             plan,
             model: NoiseModel::new(&plan.params),
             transforms,
             known,
+            spread,
         })
     }
 
@@ -126,9 +131,11 @@ impl<'p> Simulator<'p> {
         let refused = || SimulateError::Input(port.name.clone());
         let tensor = inputs.get(&port.name).ok_or_else(refused)?;
         let packed = port.layout.pack(tensor.data()).ok_or_else(refused)?;
-        let variance = REAL_PART * self.model.fresh_secret(port.scale.log2());
-        for (register, mut values) in port.registers.iter().zip(packed) {
-            state.add_noise(&mut values, variance);
+        let variance = self.model.fresh_secret(port.scale.log2());
+        for (register, values) in port.registers.iter().zip(packed) {
+            let mut values = self.spread(*register, values);
+            let share = self.model.share(values.len());
+            state.add_noise(&mut values, REAL_PART * share * variance);
             state.set(*register, values)?;
         }
         Ok(())
@@ -147,13 +154,45 @@ impl<'p> Simulator<'p> {
             .values)
     }
 
-    /// The rounding of a rescale to the scale of `dst`, if there is one.
+    /// The rounding of a rescale to the scale of `dst`, if there is one, before its share in the mean.
     fn rounding(&self, dst: Register, rescale: bool) -> Result<f64, SimulateError> {
         Ok(if rescale {
             self.model.rounding(self.facts(dst)?.0)
         } else {
             0.0
         })
+    }
+
+    /// A result over as many slots as have errors of their own.
+    fn spread(&self, register: Register, values: Vec<f64>) -> Vec<f64> {
+        let length = self.spread.get(register.0 as usize).copied().unwrap_or(1);
+        if length >= values.len() {
+            return cycled(&values, length);
+        }
+        // Copies that no later step tells apart meet in the mean.
+        let mut mean = vec![0.0; length];
+        for copy in values.chunks_exact(length) {
+            mean.iter_mut().zip(copy).for_each(|(m, v)| *m += v);
+        }
+        let copies = (values.len() / length) as f64;
+        mean.iter_mut().for_each(|m| *m /= copies);
+        mean
+    }
+
+    /// Stores a result; `random` is the variance of an error of each slot's own, `repeated` that of one that repeats as
+    /// the plaintexts do. Both are those of the complex slot.
+    fn finish(
+        &self,
+        state: &mut State,
+        dst: Register,
+        values: Vec<f64>,
+        random: f64,
+        repeated: f64,
+    ) -> Result<(), SimulateError> {
+        let mut values = self.spread(dst, values);
+        let share = self.model.share(values.len());
+        state.add_noise(&mut values, REAL_PART * (share * random + repeated));
+        state.set(dst, values)
     }
 
     fn step(&self, op: &StepOp, state: &mut State) -> Result<(), SimulateError> {
@@ -169,14 +208,15 @@ impl<'p> Simulator<'p> {
                 let sums = self.transform(*transform, src, dst.len(), state)?;
                 for (i, (dst, (mut sum, inner))) in dst.iter().zip(sums).enumerate() {
                     let (log, _) = self.facts(*dst)?;
-                    let mut variance = inner + self.rounding(*dst, *rescale)?;
+                    let rounding = self.rounding(*dst, *rescale)?;
+                    // The transform's own errors are stated as they are in the mean.
+                    let mut stated = inner;
                     if let Some(bias) = bias.get(i) {
                         let vector = self.vector(*bias)?;
-                        variance += model.encode_periodic(log, vector.len());
+                        stated += model.encode_periodic(log, vector.len());
                         sum = zip(&sum, vector, |a, b| a + b);
                     }
-                    state.add_noise(&mut sum, REAL_PART * variance);
-                    state.set(*dst, sum)?;
+                    self.finish(state, *dst, sum, rounding, stated)?;
                 }
             }
             StepOp::Mul { dst, a, b, rescale } => {
@@ -184,27 +224,27 @@ impl<'p> Simulator<'p> {
                 let ((log_a, level), (log_b, _)) = (self.facts(*a)?, self.facts(*b)?);
                 let variance =
                     model.key_noise(level, log_a + log_b) + self.rounding(*dst, *rescale)?;
-                state.finish(*dst, values, variance)?;
+                self.finish(state, *dst, values, variance, 0.0)?;
             }
             StepOp::Square { dst, a, rescale } => {
                 let values = state.get(*a)?.iter().map(|a| a * a).collect();
                 let (log, level) = self.facts(*a)?;
                 let variance = model.key_noise(level, 2.0 * log) + self.rounding(*dst, *rescale)?;
-                state.finish(*dst, values, variance)?;
+                self.finish(state, *dst, values, variance, 0.0)?;
             }
             StepOp::Add { dst, a, b } => {
                 let values = zip(state.get(*a)?, state.get(*b)?, |a, b| a + b);
-                state.set(*dst, values)?;
+                self.finish(state, *dst, values, 0.0, 0.0)?;
             }
             StepOp::Sub { dst, a, b } => {
                 let values = zip(state.get(*a)?, state.get(*b)?, |a, b| a - b);
-                state.set(*dst, values)?;
+                self.finish(state, *dst, values, 0.0, 0.0)?;
             }
             StepOp::AddVector { dst, a, vector } => {
                 let vector = self.vector(*vector)?;
                 let values = zip(state.get(*a)?, vector, |a, b| a + b);
                 let variance = model.encode_periodic(self.facts(*a)?.0, vector.len());
-                state.finish(*dst, values, variance)?;
+                self.finish(state, *dst, values, 0.0, variance)?;
             }
             StepOp::MulVector {
                 dst,
@@ -216,8 +256,9 @@ impl<'p> Simulator<'p> {
                 let (a, vector) = (state.get(*a)?, self.vector(*vector)?);
                 let values = zip(a, vector, |a, b| a * b);
                 let encoding = model.encode_periodic(plain_scale.log2(), vector.len());
-                let variance = mean_square(a) * encoding + self.rounding(*dst, *rescale)?;
-                state.finish(*dst, values, variance)?;
+                let encoding = mean_square(a) * encoding;
+                let rounding = self.rounding(*dst, *rescale)?;
+                self.finish(state, *dst, values, rounding, encoding)?;
             }
             StepOp::MulScalar {
                 dst,
@@ -229,28 +270,32 @@ impl<'p> Simulator<'p> {
                 let factor = state.encoded(*value, plain_scale);
                 let values = state.get(*a)?.iter().map(|a| a * factor).collect();
                 let variance = self.rounding(*dst, *rescale)?;
-                state.finish(*dst, values, variance)?;
+                self.finish(state, *dst, values, variance, 0.0)?;
             }
             StepOp::Fold { dst, a, rotations } => {
                 let mut values = state.get(*a)?.to_vec();
                 let (log, level) = self.facts(*a)?;
-                let (period, mut variance) = (values.len(), 0.0);
+                let length = values.len();
                 for rotation in rotations {
-                    let rotated = values.iter().cycle().skip(*rotation as usize % period);
+                    let rotated = values.iter().cycle().skip(*rotation as usize % length);
                     values = values.iter().zip(rotated).map(|(a, b)| a + b).collect();
-                    variance = 2.0 * variance + model.key_switch(level, log);
                 }
-                state.finish(*dst, values, variance)?;
+                if spread::halves(length, rotations) {
+                    values.truncate((length >> rotations.len()).max(1));
+                }
+                let switches = model.fold_switches(length, rotations.len() as u32);
+                let variance = switches * model.key_switch(level, log);
+                self.finish(state, *dst, values, 0.0, variance)?;
             }
             StepOp::Combine { .. } => self.combine(op, state)?,
             StepOp::Rescale { dst, a } => {
                 let values = state.get(*a)?.to_vec();
                 let variance = self.rounding(*dst, true)?;
-                state.finish(*dst, values, variance)?;
+                self.finish(state, *dst, values, variance, 0.0)?;
             }
             StepOp::DropLevel { dst, a, .. } => {
                 let values = state.get(*a)?.to_vec();
-                state.set(*dst, values)?;
+                self.finish(state, *dst, values, 0.0, 0.0)?;
             }
         }
         Ok(())

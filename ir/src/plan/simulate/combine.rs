@@ -47,6 +47,6 @@ impl Simulator<'_> {
                 variance += self.model.rounding(log);
             }
         }
-        state.finish(*dst, sum, variance)
+        self.finish(state, *dst, sum, variance, 0.0)
     }
 }

@@ -2,7 +2,6 @@
 
 use super::super::Register;
 use super::{SimulateError, malformed};
-use crate::noise::REAL_PART;
 use crate::scale::Scale;
 
 pub(super) struct State {
@@ -29,17 +28,6 @@ impl State {
         let slot = self.registers.get_mut(register.0 as usize);
         *slot.ok_or_else(|| malformed("a register is out of range"))? = Some(values);
         Ok(())
-    }
-
-    /// Stores a result with noise; `variance` is that of the complex slot.
-    pub(super) fn finish(
-        &mut self,
-        register: Register,
-        mut values: Vec<f64>,
-        variance: f64,
-    ) -> Result<(), SimulateError> {
-        self.add_noise(&mut values, REAL_PART * variance);
-        self.set(register, values)
     }
 
     /// What a number becomes as an integer over its scale: an error of its own, the same in every run. Without noise,

@@ -1,6 +1,7 @@
 //! Transforms on clear slot vectors: diagonals and folds, as the encrypted operation has them.
 
 use super::super::{Register, Transform};
+use super::spread::folded;
 use super::state::State;
 use super::{SimulateError, Simulator, cycled, malformed, mean_square};
 use crate::noise::{REAL_PART, TransformNoise};
@@ -36,11 +37,17 @@ impl Simulator<'_> {
         let (log_scale, level) =
             self.facts(*src.first().ok_or_else(|| malformed("no operand"))?)?;
         let folds = transform.folds.len() as u32;
+        // Copies of the operand whose errors count apart, one after the other.
+        let longest = src.iter().map(|r| state.get(*r).map(<[f64]>::len));
+        let longest = longest.collect::<Result<Vec<_>, _>>()?.into_iter().max();
+        let copies = (longest.unwrap_or(0) / period).max(1);
+        let length = period * copies;
         let mut facts = TransformNoise {
             level,
             log_scale,
             log_plain_scale: transform.plain_scale.log2(),
             period,
+            copies,
             diagonals: prepared.diagonals as f64 / rows.max(1) as f64,
             hoisted: prepared.hoisted,
             giants: prepared.giants as f64,
@@ -50,7 +57,7 @@ impl Simulator<'_> {
         let mut squares = 0.0;
         let mut operands = Vec::with_capacity(src.len());
         for register in src {
-            let mut operand = cycled(state.get(*register)?, period);
+            let mut operand = cycled(state.get(*register)?, length);
             squares += mean_square(&operand);
             let (_, hoisted) = self.model.transform(&facts);
             state.add_noise(&mut operand, REAL_PART * hoisted);
@@ -60,35 +67,31 @@ impl Simulator<'_> {
         }
         facts.mean_square = squares / src.len() as f64;
         let (inner, _) = self.model.transform(&facts);
-        let mut sums = vec![vec![0.0; period]; rows];
+        let mut sums = vec![vec![0.0; length]; rows];
         for (block, spans) in transform.blocks.iter().zip(&prepared.spans) {
             let missing = || malformed("a block lies outside its transform");
             let operand = operands.get(block.col as usize).ok_or_else(missing)?;
             let sum = sums.get_mut(block.row as usize).ok_or_else(missing)?;
             for (diagonal, span) in block.diagonals.iter().zip(spans) {
                 let rotation = diagonal.rotation as usize;
-                let window = &operand[span.start + rotation..span.end + rotation];
                 let values = &diagonal.values[span.clone()];
-                for ((s, v), x) in sum[span.clone()].iter_mut().zip(values).zip(window) {
-                    *s += v * x;
+                for (copy, sum) in sum.chunks_exact_mut(period).enumerate() {
+                    let first = copy * period + rotation;
+                    let window = &operand[first + span.start..first + span.end];
+                    for ((s, v), x) in sum[span.clone()].iter_mut().zip(values).zip(window) {
+                        *s += v * x;
+                    }
                 }
             }
         }
         for sum in &mut sums {
             for fold in &transform.folds {
                 let fold = *fold as usize;
-                *sum = (0..period)
-                    .map(|p| sum[p] + sum[(p + fold) % period])
+                *sum = (0..length)
+                    .map(|p| sum[p] + sum[(p + fold) % length])
                     .collect();
             }
-            // Folding by half, a quarter, .. leaves a vector of the last fold's period.
-            let halves = transform.folds.iter().enumerate();
-            let halving = halves
-                .clone()
-                .all(|(i, f)| *f as usize == period >> (i + 1));
-            if let (true, Some(last)) = (halving, transform.folds.last()) {
-                sum.truncate((*last as usize).max(1));
-            }
+            sum.truncate(folded(transform) * copies);
         }
         Ok(sums.into_iter().map(|sum| (sum, inner)).collect())
     }
