@@ -161,12 +161,16 @@ fn row(network: &Real, shared: &Path) -> Result<String, String> {
     // At most one sample may be classified otherwise, and none of ten.
     let agreeing = figure("encrypted", "agreement") * encrypted as f64;
     let allowed = if encrypted >= 45 { 1.0 } else { 0.0 };
-    // One slot's noise depends on the secret key's value there, so that a single output shows little.
-    let single = network.name.starts_with("breast-cancer");
+    // Declared ranges only bound the values that rounded weights are multiplied with.
+    let least = if evidence.contains("--calibrate") {
+        0.5
+    } else {
+        0.25
+    };
     let good = agreeing + allowed + 1e-9 >= encrypted as f64
         && (simulated - clear).abs() <= 0.003 + 1e-9
         && figure("encrypted", "noise_bits") >= 10.0
-        && (single || (0.5..=2.0).contains(&figure("encrypted", "noise_ratio")));
+        && (least..=2.0).contains(&figure("encrypted", "noise_ratio"));
     if good { Ok(row) } else { Err(row) }
 }
 

@@ -14,7 +14,7 @@ use cipherloom_ir::{Tensor, Tensors};
 use std::path::{Path, PathBuf};
 
 /// Bits that every network is to have: 12, and the slack of the prediction.
-const BITS: f64 = 12.4;
+const BITS: f64 = 12.2;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data")

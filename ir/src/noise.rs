@@ -24,6 +24,8 @@ pub struct NoiseModel {
     pub log_digits: Vec<f64>,
     /// Primes per digit.
     pub digit_size: usize,
+    /// Whether errors are those in the mean over all slots that hold a value, or those of one slot.
+    pub averaged: bool,
 }
 
 impl NoiseModel {
@@ -37,12 +39,25 @@ impl NoiseModel {
             log_p: log(&params.p),
             log_digits: params.q.chunks(params.digit_size.max(1)).map(log).collect(),
             digit_size: params.digit_size.max(1),
+            averaged: true,
+        }
+    }
+
+    /// The same parameters, for the errors of one slot.
+    pub fn of_one_slot(&self) -> Self {
+        Self {
+            averaged: false,
+            ..self.clone()
         }
     }
 
     /// The share of a random error's variance that is left in the mean over all slots that hold one value: 2n/N for a period n.
     pub fn share(&self, period: usize) -> f64 {
-        (2.0 * period as f64 / self.n).min(1.0)
+        if self.averaged {
+            (2.0 * period as f64 / self.n).min(1.0)
+        } else {
+            1.0
+        }
     }
 
     /// Rounding a plaintext to integer coefficients at a scale: N/12 / S^2.
@@ -237,6 +252,9 @@ mod tests {
         let m = model(1, 34.0);
         assert_eq!((m.share(4096), m.share(1 << 20)), (1.0, 1.0));
         assert_eq!(m.share(16), 16.0 / 4096.0);
+        assert_eq!(m.of_one_slot().share(16), 1.0);
+        // In one slot, three folds leave 4 + 2 + 1 switches.
+        close(m.of_one_slot().fold_switches(64, 3), 7.0, 1e-12);
         // Sums over windows of means of independent errors, by hand: the switch of the first of three folds of a period of
         // 64 has 32 errors of its own, and each result adds up four of them; the second's 16, two; the third's 8, one.
         let by_hand = (4.0 * 32.0 + 2.0 * 16.0 + 8.0) / 4096.0;

@@ -115,6 +115,7 @@ impl<'s> Space<'s> {
             log_p: 0.0,
             log_digits: vec![],
             digit_size: self.digit_size,
+            averaged: true,
         };
         let mut candidate = Candidate {
             magnitude,
