@@ -1,7 +1,7 @@
 //! The compiler as a user sees it: options in, a plan out.
 
 use crate::files::{self, Output};
-use crate::{Error, Model, ServerPlan};
+use crate::{CostModel, Error, Model, ServerPlan};
 use cipherloom_compiler::compile::{CompileError, LOWER, SPLIT_TAIL, StepReport};
 use cipherloom_compiler::pass::{self, PrintAfter};
 use cipherloom_ir::circuit::{self, Circuit};
@@ -128,6 +128,14 @@ impl Compiler {
     #[must_use]
     pub fn approximate_maxima(mut self, approximate: bool) -> Self {
         self.inner = self.inner.approximate_maxima(approximate);
+        self
+    }
+
+    /// What operations cost on the machine that is compiled for, in place of the built-in figures. The plan is a function of
+    /// the model, the options and these rates.
+    #[must_use]
+    pub fn cost_model(mut self, model: CostModel) -> Self {
+        self.inner = self.inner.cost_model(model);
         self
     }
 

@@ -45,6 +45,9 @@ pub enum Error {
     /// A model cannot be compiled.
     #[error(transparent)]
     Compile(cipherloom_compiler::CompileError),
+    /// A cost model cannot be read.
+    #[error(transparent)]
+    CostModel(#[from] cipherloom_compiler::cost::CostModelError),
     /// A plan would need more memory than is allowed.
     #[error(
         "running this plan needs {needed} bytes of memory, more than the {limit} of --max-memory"

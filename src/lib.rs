@@ -32,6 +32,7 @@
 //! line is written over this library.
 
 pub mod bench;
+pub mod calibrate;
 pub mod check;
 mod compiler;
 pub mod data;
@@ -48,6 +49,7 @@ pub use cipherloom_client::{
 };
 pub use cipherloom_compiler::CompileError;
 pub use cipherloom_compiler::compile::StepReport;
+pub use cipherloom_compiler::cost::{CostModel, CostModelError};
 pub use cipherloom_compiler::onnx;
 pub use cipherloom_ir::plan::{ClientPlan, client_plan_from_bytes, client_plan_to_bytes};
 pub use cipherloom_ir::security::Security;

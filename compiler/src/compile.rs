@@ -1,5 +1,6 @@
 //! The compiler as one object: passes, lowering, emission.
 
+use crate::cost::{CostModel, estimates};
 use crate::data::Evidence;
 use crate::emit::{EmitError, emit};
 use crate::lower::{InputKnowledge, LowerError, Options, lower};
@@ -193,6 +194,14 @@ impl Compiler {
         self
     }
 
+    /// What operations cost on the machine that is compiled for, in place of the built-in figures: packings and parameters
+    /// are chosen by it, and latencies estimated.
+    #[must_use]
+    pub fn cost_model(mut self, model: CostModel) -> Self {
+        self.options.cost = model;
+        self
+    }
+
     /// Whether a last softmax, function or index of the largest element is compiled in; without it the client computes
     /// them in clear ([`crate::pass::split_tail`]).
     #[must_use]
@@ -296,6 +305,7 @@ impl Compiler {
         let clear = self.clear(module, evidence)?;
         let mut plan = emit(&circuit, &clear, self.options.margin)?;
         plan.tail = split.map(|s| s.tail);
+        plan.estimates = estimates(&plan, &self.options.cost);
         plan.approximations = outcome.approximations.iter().map(in_plan).collect();
         faults("plan", plan::verify(&plan))?;
         reports.push(StepReport {

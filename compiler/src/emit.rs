@@ -6,9 +6,9 @@
 
 mod blocks;
 mod combine;
-mod estimates;
 mod fold;
 
+use crate::cost::CostModel;
 pub(crate) use blocks::blocks;
 use cipherloom_ir::circuit::{Circuit, CircuitNode, CircuitOp, MatrixId, Port, VectorId};
 use cipherloom_ir::layout::Layout;
@@ -72,7 +72,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
     let mut plan = emitter.plan;
     free(&mut plan);
     plan.keys = plan.required_keys();
-    plan.estimates = estimates::estimates(&plan);
+    plan.estimates = crate::cost::estimates(&plan, CostModel::built_in());
     Ok(plan)
 }
 

@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// The most memory that a run may use; matrices that do not fit are expanded at use, which is slower
     #[arg(long, value_name = "BYTES")]
     max_memory: Option<u64>,
+    /// This machine's rates, as `calibrate` writes them, in place of built-in figures
+    #[arg(long, value_name = "FILE")]
+    cost_model: Option<PathBuf>,
 }
 
 /// Reads a time that a measurement may take.
@@ -49,6 +52,8 @@ struct Outcome {
     samples: usize,
     /// One run: the evaluation alone, with plan and keys loaded and expanded.
     latency_s: Spread,
+    /// What `explain` expects on so many threads.
+    expected_latency_s: f64,
     samples_per_s: f64,
     load_s: Load,
     /// The peak of a process that does `run` alone; null where the system does not tell.
@@ -73,6 +78,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 }
 
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
+    let costs = super::options::cost_model(args.cost_model.as_deref())?;
     let path = super::server_plan_path(&args.plan);
     let (plan, plan_seconds) = timed(|| super::read_server_plan(&path))?;
     let client = Client::new(plan.client_plan())?;
@@ -99,7 +105,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
         plan: plan_seconds,
         server: server_seconds,
     };
-    let outcome = outcome(
+    let mut outcome = outcome(
         &plan,
         &measured,
         inputs.samples,
@@ -107,6 +113,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
         peak,
         keys.len() as u64,
     );
+    outcome.expected_latency_s = costs.seconds(plan.plan(), outcome.threads);
     ui.result(&text(&outcome))?;
     ui.object(&outcome)
 }
@@ -175,6 +182,7 @@ fn outcome(
         samples,
         samples_per_s: samples as f64 / latency_s.median,
         latency_s,
+        expected_latency_s: 0.0,
         load_s,
         peak_rss_bytes,
         eval_key_bytes,
@@ -197,11 +205,12 @@ fn render(o: &Outcome, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{} · plan {}", o.name, o.plan_id)?;
     writeln!(
         out,
-        "latency     {} (median), {} (least), {} (most), {} between quartiles; {} runs on {} thread(s)",
+        "latency     {} (median), {} (least), {} (most), {} between quartiles; {} expected; {} runs on {} thread(s)",
         milliseconds(l.median),
         milliseconds(l.min),
         milliseconds(l.max),
         milliseconds(l.quartiles),
+        milliseconds(o.expected_latency_s),
         o.runs,
         o.threads
     )?;

@@ -149,7 +149,7 @@ fn finish(ui: Ui, args: &Args, compiled: &Compiled) -> Result<(), Error> {
     }
     let plan = compiled.server_plan();
     let bytes = fs::metadata(&server).map_or(0, |m| m.len());
-    let report = Report::new(plan.plan(), plan.id(), bytes);
+    let report = Report::with_costs(plan.plan(), plan.id(), bytes, &args.options.costs()?);
     ui.note(&summary(&args.output_dir, &report, bytes));
     ui.object(&Outcome {
         server_plan: Some(server),

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// A compiled model's folder, or its server.plan
     #[arg(value_name = "DIR|PLAN")]
     plan: PathBuf,
+    /// This machine's rates, as `calibrate` writes them, in place of built-in figures
+    #[arg(long, value_name = "FILE")]
+    cost_model: Option<PathBuf>,
     /// The report's form
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -31,9 +34,10 @@ pub(crate) struct Args {
 
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let path = super::server_plan_path(&args.plan);
+    let model = super::options::cost_model(args.cost_model.as_deref())?;
     let bytes = files::read(&path)?;
     let plan = ServerPlan::from_bytes(&bytes).map_err(|e| Error::from(e).at(&path))?;
-    let report = Report::new(plan.plan(), plan.id(), bytes.len() as u64);
+    let report = Report::with_costs(plan.plan(), plan.id(), bytes.len() as u64, &model);
     match args.format {
         _ if ui.json => ui.object(&report),
         Format::Text => ui.result(&report::text(&report)),

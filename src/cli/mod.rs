@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod bench;
+mod calibrate;
 mod check;
 mod compile;
 mod decrypt;
@@ -59,6 +60,8 @@ enum Command {
     Check(check::Args),
     /// Measure how fast a plan runs on this machine
     Bench(bench::Args),
+    /// Measure this machine's rates for --cost-model
+    Calibrate(calibrate::Args),
     /// List the supported ONNX operators
     Ops(ops::Args),
 }
@@ -91,6 +94,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Infer(args) => infer::main(ui, args),
         Command::Check(args) => check::main(ui, args),
         Command::Bench(args) => bench::main(ui, args),
+        Command::Calibrate(args) => calibrate::main(ui, args),
         Command::Ops(args) => ops::main(ui, args),
     };
     match outcome {

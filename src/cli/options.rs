@@ -1,6 +1,6 @@
 //! The options of compilation, which `compile`, `infer` and `check` share.
 
-use cipherloom::{Compiler, Error, Model, Range, Security, data, files, onnx};
+use cipherloom::{Compiler, CostModel, Error, Model, Range, Security, data, files, onnx};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,9 @@ pub(crate) struct CompileOptions {
     /// How many samples one run packs: a number or `max`; default 1
     #[arg(long, value_name = "N|max")]
     pub(crate) batch: Option<String>,
+    /// This machine's rates, as `calibrate` writes them, in place of built-in figures
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cost_model: Option<PathBuf>,
     /// Stop at this value of the model
     #[arg(long, value_name = "NAME")]
     pub(crate) output: Option<String>,
@@ -74,6 +77,7 @@ impl CompileOptions {
             && !self.quantum
             && self.precision.is_none()
             && self.margin.is_none()
+            && self.cost_model.is_none()
             && !self.keep_tail
             && self.approx.is_empty()
             && self.batch.is_none()
@@ -122,6 +126,9 @@ impl CompileOptions {
         if let Some(bytes) = self.max_memory {
             compiler = compiler.max_memory(bytes);
         }
+        if self.cost_model.is_some() {
+            compiler = compiler.cost_model(self.costs()?);
+        }
         if let Some(path) = &self.calibrate {
             let ports = model.inputs();
             let inputs = data::read_inputs(&files::read(path)?, &ports, false)
@@ -129,6 +136,11 @@ impl CompileOptions {
             compiler = compiler.calibrate(&super::split(&inputs, &ports)?);
         }
         Ok(compiler)
+    }
+
+    /// The cost model that is asked for.
+    pub(crate) fn costs(&self) -> Result<CostModel, Error> {
+        cost_model(self.cost_model.as_deref())
     }
 
     /// Refuses what this version does not do.
@@ -148,6 +160,15 @@ impl CompileOptions {
             },
         }
     }
+}
+
+/// The cost model of a file, or the built-in one.
+pub(crate) fn cost_model(path: Option<&Path>) -> Result<CostModel, Error> {
+    let Some(path) = path else {
+        return Ok(CostModel::built_in().clone());
+    };
+    let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
+    CostModel::from_text(&text).map_err(|e| Error::from(e).at(path))
 }
 
 /// Reads `NAME=LO,HI`; the name may itself hold an equals sign.

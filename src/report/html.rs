@@ -36,13 +36,14 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "<table>\n<tr><th class=\"l\">operation</th><th>level</th><th>scale, bits</th><th>noise, bits</th>\
-         <th>range</th><th>rotations</th><th class=\"l\"></th></tr>"
+         <th>range</th><th>rotations</th><th>expected, ms</th><th class=\"l\"></th></tr>"
     )?;
     for layer in &report.layers {
         writeln!(
             out,
-            "<tr class=\"layer\"><td colspan=\"7\">{}</td></tr>",
-            escape(&layer.layer)
+            "<tr class=\"layer\"><td colspan=\"6\">{}</td><td>{:.3}</td><td></td></tr>",
+            escape(&layer.layer),
+            1e3 * layer.latency_s
         )?;
         for step in &layer.steps {
             let noise = step
@@ -51,7 +52,7 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
             writeln!(
                 out,
                 "<tr><td class=\"l\" title=\"{}\">{}</td><td>{}</td><td>{:.2}</td><td>{noise}</td>\
-                 <td>[{:.4}, {:.4}]</td><td>{}</td><td class=\"l\"><span class=\"bar\" style=\"width:{}em\"></span></td></tr>",
+                 <td>[{:.4}, {:.4}]</td><td>{}</td><td>{:.3}</td><td class=\"l\"><span class=\"bar\" style=\"width:{}em\"></span></td></tr>",
                 escape(&step.detail),
                 step.op,
                 step.level,
@@ -59,6 +60,7 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
                 step.range[0],
                 step.range[1],
                 step.rotations,
+                1e3 * step.latency_s,
                 step.level
             )?;
         }

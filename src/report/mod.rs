@@ -6,6 +6,7 @@ mod text;
 pub use html::html;
 pub use text::text;
 
+use cipherloom_compiler::cost::{CostModel, step_seconds};
 use cipherloom_ir::container::PlanId;
 use cipherloom_ir::noise::NoiseModel;
 use cipherloom_ir::plan::{Plan, PlanApproximation, PlanPort, StepOp, Transform, residency};
@@ -85,6 +86,8 @@ pub struct SecurityReport {
 pub struct CostReport {
     /// Expected seconds of one run on one thread.
     pub latency_s: f64,
+    /// The same on several.
+    pub latency_by_threads: Vec<ThreadLatency>,
     /// NTTs of one limb.
     pub ntts: u64,
     /// Multiply-accumulates over one limb.
@@ -103,6 +106,15 @@ pub struct CostReport {
     pub input_bytes: u64,
     /// All outputs of one run as ciphertexts.
     pub output_bytes: u64,
+}
+
+/// An expected latency.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct ThreadLatency {
+    /// Threads.
+    pub threads: usize,
+    /// Seconds of one run.
+    pub latency_s: f64,
 }
 
 /// An input or an output.
@@ -191,6 +203,8 @@ pub struct LayerReport {
     pub rotations: usize,
     /// Products of ciphertexts in all steps.
     pub products: usize,
+    /// Expected seconds on one thread.
+    pub latency_s: f64,
 }
 
 /// One step.
@@ -210,11 +224,19 @@ pub struct StepReport {
     pub range: [f64; 2],
     /// Rotations.
     pub rotations: usize,
+    /// Expected seconds on one thread.
+    pub latency_s: f64,
 }
 
 impl Report {
-    /// The report of a plan; `plan_bytes` is the size of its file, or zero.
+    /// The report of a plan, with the built-in costs; `plan_bytes` is the size of its file, or zero.
     pub fn new(plan: &Plan, id: PlanId, plan_bytes: u64) -> Self {
+        Self::with_costs(plan, id, plan_bytes, CostModel::built_in())
+    }
+
+    /// The report of a plan with the costs of some machine.
+    pub fn with_costs(plan: &Plan, id: PlanId, plan_bytes: u64, costs: &CostModel) -> Self {
+        let seconds = step_seconds(plan, costs, 1);
         let params = &plan.params;
         let bits = |primes: &[u64]| primes.iter().map(|p| libm_log2(*p)).collect();
         let met = |quantum: bool| {
@@ -252,7 +274,10 @@ impl Report {
                 met: [met(false), met(true)],
             },
             cost: CostReport {
-                latency_s: plan.estimates.latency_s,
+                latency_s: seconds.iter().sum(),
+                latency_by_threads: THREADS
+                    .map(|threads| latency(plan, costs, threads))
+                    .to_vec(),
                 ntts: plan.estimates.ntts,
                 limb_macs: plan.estimates.limb_macs,
                 eval_key_bytes: plan.estimates.eval_key_bytes,
@@ -297,8 +322,18 @@ impl Report {
                 .iter()
                 .map(ApproximationReport::from)
                 .collect(),
-            layers: layers(plan),
+            layers: layers(plan, &seconds),
         }
+    }
+}
+
+/// The numbers of threads for which latencies are expected.
+const THREADS: [usize; 4] = [2, 4, 8, 16];
+
+fn latency(plan: &Plan, costs: &CostModel, threads: usize) -> ThreadLatency {
+    ThreadLatency {
+        threads,
+        latency_s: costs.seconds(plan, threads),
     }
 }
 
@@ -370,9 +405,9 @@ fn libm_log2(prime: u64) -> f64 {
     log2_product([prime])
 }
 
-fn layers(plan: &Plan) -> Vec<LayerReport> {
+fn layers(plan: &Plan, seconds: &[f64]) -> Vec<LayerReport> {
     let mut layers: Vec<LayerReport> = Vec::new();
-    for step in &plan.steps {
+    for (step, latency_s) in plan.steps.iter().zip(seconds.iter().copied()) {
         let transform = match &step.op {
             StepOp::LinearTransform { transform, .. } => plan.transforms.get(*transform as usize),
             _ => None,
@@ -389,6 +424,7 @@ fn layers(plan: &Plan) -> Vec<LayerReport> {
             noise_bits: noise_bits(step.noise),
             range: [step.range.lo, step.range.hi],
             rotations,
+            latency_s,
         };
         let product = usize::from(matches!(
             step.op,
@@ -399,12 +435,14 @@ fn layers(plan: &Plan) -> Vec<LayerReport> {
                 layer.steps.push(report);
                 layer.rotations += rotations;
                 layer.products += product;
+                layer.latency_s += latency_s;
             }
             None => layers.push(LayerReport {
                 layer: step.origin.clone(),
                 steps: vec![report],
                 rotations,
                 products: product,
+                latency_s,
             }),
         }
     }

@@ -33,8 +33,12 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "latency     {:.1} ms expected on one thread ({} NTTs, {} multiply-accumulates of one limb)",
+        "latency     {:.1} ms expected on one thread{} ({} NTTs, {} multiply-accumulates of one limb)",
         1e3 * c.latency_s,
+        c.latency_by_threads
+            .iter()
+            .map(|l| format!(", {:.1} on {}", 1e3 * l.latency_s, l.threads))
+            .collect::<String>(),
         c.ntts,
         c.limb_macs
     )?;
@@ -87,12 +91,13 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "\n lvl  scale   noise  rot | range                 | operation"
+        "\n lvl  scale   noise  rot        ms | range                 | operation"
     )?;
     for layer in &report.layers {
         writeln!(
             out,
-            "                         |                       | {}",
+            "                        {:>10.3} |                       | {}",
+            1e3 * layer.latency_s,
             layer.layer
         )?;
         for step in &layer.steps {
@@ -102,11 +107,12 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
             let range = format!("[{:.4}, {:.4}]", step.range[0], step.range[1]);
             writeln!(
                 out,
-                " {:>3}  {:>5.2}  {:>6}  {:>3} | {:<21} |   {}{}{}",
+                " {:>3}  {:>5.2}  {:>6}  {:>3}  {:>8.3} | {:<21} |   {}{}{}",
                 step.level,
                 step.log_scale,
                 noise,
                 step.rotations,
+                1e3 * step.latency_s,
                 range,
                 step.op,
                 if step.detail.is_empty() { "" } else { " " },

@@ -15,6 +15,7 @@ mod statistics;
 #[cfg(test)]
 mod tests;
 
+use crate::cost::CostModel;
 use cipherloom_ir::circuit::Circuit;
 use cipherloom_ir::security::Security;
 use cipherloom_ir::tensor::Module;
@@ -31,6 +32,8 @@ pub struct Options {
     pub precision: Option<f64>,
     /// The factor by which values may exceed their range.
     pub margin: f64,
+    /// What operations cost, by which packings and parameters are chosen.
+    pub cost: CostModel,
 }
 
 impl Default for Options {
@@ -39,6 +42,7 @@ impl Default for Options {
             security: Security::Classical128,
             precision: None,
             margin: 2.0,
+            cost: CostModel::built_in().clone(),
         }
     }
 }

@@ -19,7 +19,7 @@ mod rules;
 mod tests;
 
 use super::network::{Fold, Kind, Network, Term};
-use crate::cost::Limbs;
+use crate::cost::{Limbs, Rates};
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::layout::Layout;
 pub(crate) use diagonals::{Shape, dense_diagonals, shape};
@@ -66,13 +66,15 @@ pub(crate) fn classes(network: &Network) -> Vec<usize> {
     (0..parent.len()).map(|v| root(&parent, v)).collect()
 }
 
-/// Chooses the layouts with the lowest cost of all matrices. `levels[v]` is the level of value `v`.
+/// Chooses the layouts with the lowest cost of all matrices, by the rates of ring degree `2^log_n`. `levels[v]` is the level
+/// of value `v`.
 pub(crate) fn choose(
     network: &Network,
     levels: &[usize],
     log_n: u32,
     digit_size: usize,
     special: usize,
+    rates: &Rates,
 ) -> Packing {
     let class = classes(network);
     let mut search = Search::new(network, &class, 1 << (log_n - 1));
@@ -95,7 +97,7 @@ pub(crate) fn choose(
             from_layout,
             to_layout,
             limbs(e),
-            log_n,
+            (log_n, rates),
             limit,
         );
         let known = match &found {

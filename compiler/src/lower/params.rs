@@ -13,7 +13,7 @@ use super::noise::{Analysis, Candidate};
 use super::packing::{Packing, choose};
 use super::statistics::Statistics;
 use super::{LowerError, Options};
-use crate::cost::{Limbs, Work};
+use crate::cost::{Limbs, Rates, Work};
 use cipherloom_ir::params::{CkksLiteral, MAX_PRIME_BITS, MAX_PRIMES, SPECIAL_HEADROOM_BITS};
 use cipherloom_ir::security::{MAX_LOG_N, MIN_LOG_N};
 use space::Space;
@@ -86,12 +86,15 @@ pub(crate) fn search(
         // Rotations are split as for about four digits.
         let digit_size = (levels.depth / 4).clamp(1, MAX_DIGIT_SIZE);
         let special = special_primes(digit_size as f64 * CAPS[0] + SPECIAL_BITS);
-        let packing = choose(network, &levels.level, log_n, digit_size, special);
+        // Most primes are below 2^32 where the precision lets them.
+        let rates = options.cost.ring(log_n).narrow;
+        let packing = choose(network, &levels.level, log_n, digit_size, special, &rates);
         let max = group_max(levels, statistics);
         let analysis = Analysis::new(network, levels, statistics, &packing, max);
         let ring = Ring {
             analysis: &analysis,
             options,
+            rates,
             log_n,
             limit: f64::from(limit),
             wanted: asked + SLACK_BITS,
@@ -133,6 +136,7 @@ pub(crate) fn search(
 struct Ring<'r> {
     analysis: &'r Analysis<'r>,
     options: &'r Options,
+    rates: Rates,
     log_n: u32,
     limit: f64,
     wanted: f64,
@@ -149,7 +153,8 @@ impl Ring<'_> {
         } = self.analysis;
         let price = |size: usize| {
             let special = special_primes(size as f64 * CAPS[0] + SPECIAL_BITS);
-            cost(network, levels, packing, special, size).seconds(self.log_n)
+            let work = cost(network, levels, packing, special, size);
+            self.rates.seconds(work)
         };
         let sizes = 1..=MAX_DIGIT_SIZE.min(levels.depth + 1);
         let mut sizes: Vec<(f64, usize)> = sizes.map(|size| (price(size), size)).collect();
@@ -284,7 +289,7 @@ fn cost(
         let ciphertexts = packing.layouts[packing.of[v]].ciphertexts;
         match &value.kind {
             Kind::Mul(..) | Kind::Square(_) => {
-                (0..ciphertexts).for_each(|_| work += limbs(level).multiply());
+                (0..ciphertexts).for_each(|_| work += limbs(level).multiply(true));
             }
             Kind::Polynomial { program, .. } => {
                 for sum in &program.sums {
@@ -308,7 +313,7 @@ fn cost(
                     q: level as u64 + 1,
                     ..limbs(level)
                 };
-                (0..rotations * ciphertexts).for_each(|_| work += limbs.key_switch());
+                (0..rotations * ciphertexts).for_each(|_| work += limbs.key_switch(false));
             }
             Kind::Input(_) => {}
         }

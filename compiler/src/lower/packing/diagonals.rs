@@ -1,6 +1,6 @@
 //! The diagonals of a matrix between two layouts, and the cheapest split into baby and giant steps.
 
-use crate::cost::{Limbs, TransformCounts};
+use crate::cost::{Limbs, Rates, TransformCounts};
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::layout::Layout;
 use rayon::prelude::*;
@@ -134,7 +134,7 @@ pub(crate) fn shape(
     from: &Layout,
     to: &Layout,
     limbs: Limbs,
-    log_n: u32,
+    (log_n, rates): (u32, &Rates),
     limit: f64,
 ) -> Option<(f64, Shape)> {
     let occupied = Occupied::new(m, from, to);
@@ -150,7 +150,7 @@ pub(crate) fn shape(
     };
     let seconds = |counts| {
         let bytes = limbs.transform_bytes(counts, period, log_n) as f64;
-        limbs.transform(counts).seconds(log_n) + SECONDS_A_BYTE * bytes
+        rates.seconds(limbs.transform(counts)) + SECONDS_A_BYTE * bytes
     };
     let (none, one) = (seconds(counts(0, 0, 0)), seconds(counts(1, 0, 0)));
     let most = ((limit - none) / (one - none)).clamp(0.0, usize::MAX as f64 / 4.0);

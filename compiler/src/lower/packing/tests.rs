@@ -4,7 +4,7 @@ use super::super::network::Fold;
 use super::super::sparse::{RowBuilder, apply};
 use super::rules::rules;
 use super::{shape, unfolded};
-use crate::cost::Limbs;
+use crate::cost::{CostModel, Limbs};
 use crate::emit::blocks;
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::layout::Layout;
@@ -97,7 +97,8 @@ fn check(m: &Matrix, from: &Layout, to: &Layout) {
     let diagonals = blocks.iter().flat_map(|b| &b.diagonals);
     let used = diagonals.filter(|d| d.values.iter().any(|v| *v != 0.0));
     let used: Vec<usize> = used.map(|d| d.rotation as usize).collect();
-    let (cost, shape) = shape(m, from, to, LIMBS, 13, f64::INFINITY).unwrap();
+    let rates = &CostModel::built_in().ring(13).narrow;
+    let (cost, shape) = shape(m, from, to, LIMBS, (13, rates), f64::INFINITY).unwrap();
     assert_eq!(shape.counts.diagonals as usize, used.len());
     let steps = |part: &dyn Fn(usize) -> usize| {
         let mut parts: Vec<usize> = used.iter().map(|d| part(*d)).filter(|r| *r > 0).collect();
@@ -109,8 +110,8 @@ fn check(m: &Matrix, from: &Layout, to: &Layout) {
     assert_eq!(shape.counts.babies, steps(&|d| d % step));
     assert_eq!(shape.counts.giants, steps(&|d| d / step));
     // What is known to cost more than a limit is not worked out; what costs less is.
-    assert!(super::shape(m, from, to, LIMBS, 13, cost * 1.01).is_some());
-    assert!(super::shape(m, from, to, LIMBS, 13, cost * 0.01).is_none());
+    assert!(super::shape(m, from, to, LIMBS, (13, rates), cost * 1.01).is_some());
+    assert!(super::shape(m, from, to, LIMBS, (13, rates), cost * 0.01).is_none());
 }
 
 #[test]
