@@ -1,14 +1,18 @@
-//! The latency of one evaluation of each test network on one and two threads, with plan and keys loaded and expanded.
+//! The latency of one evaluation of each test network on one and two threads, with plan and keys loaded and expanded; then a
+//! table next to what is wanted.
 
 // A bench whose network does not compile has nothing to measure.
 #![allow(clippy::expect_used)]
 
+mod table;
+
 use cipherloom::data::{PortSpec, read_inputs, split};
 use cipherloom::{CiphertextSet, Client, Compiler, Model, Range, Server};
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, criterion_group};
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 /// A network, its calibration samples (`None`: the range 0 to 1), and its test images.
 const NETWORKS: [(&str, Option<&str>, &str); 5] = [
@@ -69,5 +73,17 @@ fn networks(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, networks);
-criterion_main!(benches);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
+    targets = networks
+}
+
+fn main() {
+    benches();
+    Criterion::default().configure_from_args().final_summary();
+    // Only where benches are really run.
+    if std::env::args().all(|arg| arg != "--test" && arg != "--list") {
+        table::print();
+    }
+}
