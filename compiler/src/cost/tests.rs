@@ -218,7 +218,12 @@ fn a_plans_steps_are_counted_by_hand() {
         }
         // Half of the time is shared by two threads.
         let shared: f64 = step_seconds(&plan, &unit(name, 0.5), 2).iter().sum();
-        assert!((shared - 0.75 * seconds.iter().sum::<f64>()).abs() < 1e-9);
+        let alone: f64 = seconds.iter().sum();
+        // What memory takes is next to nothing here, and no thread shares it.
+        assert!(
+            (shared - 0.75 * alone).abs() < 1e-3 * alone + 1e-9,
+            "{name}: {shared} {alone}"
+        );
     }
     let sum = estimates(&plan, &unit("ntt_us", 0.0));
     assert_eq!(
