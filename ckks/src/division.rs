@@ -139,9 +139,8 @@ fn to_rows(
     }
     parallel::for_each(jobs, |(input, j, row)| {
         let limb = params.limb_at(conversion.sources[j]);
-        row.copy_from_slice(input.limb(own_limb(params, input, conversion.sources[j])));
-        limb.ntt.inverse_unscaled(row);
-        kernel::mul_shoup_assign(&limb.modulus, row, conversion.hat_inverse[j]);
+        let x = input.limb(own_limb(params, input, conversion.sources[j]));
+        limb.ntt.inverse_scaled(row, x, conversion.hat_inverse[j]);
     });
     if count > 1 {
         parallel::for_each(

@@ -1,10 +1,10 @@
 //! The negacyclic number-theoretic transform: position i of the result holds the value at `psi^(2 brv(i) + 1)`.
 //!
-//! Whole rings go through tfhe-ntt. Vectors of a subring, which are polynomials in `X^(N/m)`, go through a transform
+//! Whole rings go through kernels of our own where the CPU has them, and through tfhe-ntt otherwise. Vectors of a subring, which are polynomials in `X^(N/m)`, go through a transform
 //! of length m of our own with the prefix of the same table of roots, so that they match the whole ring's order:
 //! value j of the short transform serves positions `j N/m .. (j+1) N/m`.
 
-use crate::kernel::{self, Buffer, Modulus, Shoup, mul_shoup_assign};
+use crate::kernel::{self, Buffer, Modulus, Roots, Shoup, mul_shoup_assign};
 use tfhe_ntt::prime64::Plan;
 
 #[cfg(test)]
@@ -27,8 +27,9 @@ pub(crate) fn reverse(i: usize, bits: u32) -> usize {
 pub(crate) struct Ntt {
     plan: Plan,
     modulus: Modulus,
-    /// `psi^brv(k)`.
-    roots: Vec<Shoup>,
+    roots: Roots,
+    /// Those of 1/psi.
+    inverse_roots: Roots,
     /// `1/N`.
     n_inverse: Shoup,
 }
@@ -42,17 +43,12 @@ impl Ntt {
         plan.fwd(&mut monomial);
         // Position 0 holds X at psi^(2 * 0 + 1).
         let psi = monomial[0];
-        let mut roots = vec![Shoup::default(); n];
-        let mut power = 1;
-        for k in 0..n {
-            roots[reverse(k, n.trailing_zeros())] = modulus.shoup(power);
-            power = modulus.mul(power, psi);
-        }
         let n_inverse = modulus.shoup(modulus.invert(n as u64));
         Some(Self {
             plan,
             modulus,
-            roots,
+            roots: Roots::new(&modulus, n, psi),
+            inverse_roots: Roots::new(&modulus, n, modulus.invert(psi)),
             n_inverse,
         })
     }
@@ -65,32 +61,42 @@ impl Ntt {
     /// Coefficients to values.
     pub(crate) fn forward(&self, x: &mut [u64]) {
         count();
-        self.plan.fwd(x);
+        if !kernel::ntt_forward(&self.modulus, &self.roots, x) {
+            self.plan.fwd(x);
+        }
     }
 
-    /// Values to N times the coefficients.
-    pub(crate) fn inverse_unscaled(&self, x: &mut [u64]) {
+    /// The values `x` to coefficients times N times `scale`.
+    pub(crate) fn inverse_scaled(&self, out: &mut [u64], x: &[u64], scale: Shoup) {
         count();
-        self.plan.inv(x);
+        if !kernel::ntt_inverse(&self.modulus, &self.inverse_roots, out, x, scale) {
+            out.copy_from_slice(x);
+            self.plan.inv(out);
+            mul_shoup_assign(&self.modulus, out, scale);
+        }
     }
 
     /// Values to coefficients.
     pub(crate) fn inverse(&self, x: &mut [u64]) {
-        self.inverse_unscaled(x);
-        mul_shoup_assign(&self.modulus, x, self.n_inverse);
+        let mut out = Buffer::unspecified(x.len());
+        self.inverse_scaled(&mut out, x, self.n_inverse);
+        x.copy_from_slice(&out);
     }
 
     /// Coefficients of a polynomial in `X^(N/m)` to its m distinct values; m is a power of two dividing N.
     pub(crate) fn forward_subring(&self, x: &mut [u64]) {
         if x.len() == self.roots.len() {
-            return self.plan.fwd(x);
+            if !kernel::ntt_forward(&self.modulus, &self.roots, x) {
+                self.plan.fwd(x);
+            }
+            return;
         }
         let m = &self.modulus;
         let (mut half, mut groups) = (x.len() / 2, 1);
         while half > 0 {
-            for (pair, root) in x.chunks_exact_mut(2 * half).zip(&self.roots[groups..]) {
+            for (k, pair) in x.chunks_exact_mut(2 * half).enumerate() {
                 let (low, high) = pair.split_at_mut(half);
-                kernel::butterfly(m, low, high, *root);
+                kernel::butterfly(m, low, high, self.roots.at(groups + k));
             }
             half /= 2;
             groups *= 2;
@@ -116,7 +122,7 @@ mod tests {
             let p = ntt_primes_near(log_n, bits, 1, &[])[0];
             let m = Modulus::new(p);
             let ntt = Ntt::new(n, m).unwrap();
-            let psi = ntt.roots[reverse(1, log_n)].value;
+            let psi = ntt.roots.at(reverse(1, log_n)).value;
             assert_eq!(m.pow(psi, n as u64), p - 1);
             let mut rng = Rng(log_n.into());
             let mut random = || (0..n).map(|_| rng.below(p)).collect::<Vec<u64>>();
@@ -144,6 +150,46 @@ mod tests {
                     }
                 });
                 assert_eq!(x[k], product, "coefficient {k} at N = {n}");
+            }
+        }
+    }
+
+    /// The largest words lead to the largest sums and differences.
+    #[test]
+    fn own_transforms_give_the_bits_of_the_library() {
+        for (log_n, bits) in [
+            (7, 20.0),
+            (8, 31.9),
+            (9, 37.9),
+            (10, 46.9),
+            (11, 47.4),
+            (12, 43.0),
+            (13, 20.1),
+            (13, 39.5),
+            (14, 46.9),
+            (15, 36.5),
+            (16, 46.8),
+        ] {
+            let n = 1_usize << log_n;
+            let p = ntt_primes_near(log_n, bits, 1, &[])[0];
+            let ntt = Ntt::new(n, Modulus::new(p)).unwrap();
+            let mut rng = Rng(u64::from(log_n));
+            let rows: [Vec<u64>; 3] = [
+                (0..n).map(|_| rng.below(p)).collect(),
+                vec![p - 1; n],
+                (0..n as u64).map(|i| (p - 1) * (i % 2)).collect(),
+            ];
+            for row in rows {
+                let (mut x, mut y) = (row.clone(), row.clone());
+                ntt.plan.fwd(&mut x);
+                ntt.forward(&mut y);
+                assert_eq!(x, y, "forward, N = {n}, {bits} bits");
+                let (mut x, mut out) = (row.clone(), vec![0; n]);
+                ntt.plan.inv(&mut x);
+                let scale = ntt.modulus.shoup(rng.below(p));
+                mul_shoup_assign(&ntt.modulus, &mut x, scale);
+                ntt.inverse_scaled(&mut out, &row, scale);
+                assert_eq!(x, out, "inverse, N = {n}, {bits} bits");
             }
         }
     }

@@ -74,13 +74,8 @@ pub(crate) fn decompose<'a>(params: &Parameters, elements: &[&'a Poly]) -> Vec<D
         let limb = params.limb_at(i);
         let digit = i / params.digit_size();
         let conversion = params.digit_conversion(digit, element.level());
-        row.copy_from_slice(element.limb(i));
-        limb.ntt.inverse_unscaled(row);
-        kernel::mul_shoup_assign(
-            &limb.modulus,
-            row,
-            conversion.hat_inverse[i - digit * params.digit_size()],
-        );
+        let scale = conversion.hat_inverse[i - digit * params.digit_size()];
+        limb.ntt.inverse_scaled(row, element.limb(i), scale);
     });
     if params.digit_size() > 1 {
         let mut jobs = Vec::new();

@@ -8,7 +8,7 @@
 //! All functions need the CPU features of their `target_feature` attributes, which `super::has_ifma` finds out, and
 //! lengths that are multiples of eight.
 
-use super::modulus::{MASK, Modulus, Shoup};
+use super::modulus::{MASK, Modulus, RADIX_BITS, Shoup};
 use super::{Broadcast, InnerProduct, Word};
 use std::arch::x86_64::*;
 
@@ -18,6 +18,8 @@ type V = __m512i;
 #[derive(Clone, Copy)]
 struct Lanes {
     p: V,
+    /// `2^52 - p`.
+    negative: V,
     twice: V,
     inverse: V,
     barrett: V,
@@ -40,8 +42,10 @@ macro_rules! ifma_fn {
     };
 }
 
+mod ntt;
 mod sums;
 
+pub(crate) use ntt::{SHORTEST, ntt_forward, ntt_inverse, stays_small};
 pub(crate) use sums::{sums_of_multiples, sums_of_products};
 
 ifma_fn! {
@@ -54,6 +58,7 @@ ifma_fn! {
     fn lanes(m: &Modulus) -> Lanes {
         Lanes {
             p: splat(m.p),
+            negative: splat((1 << RADIX_BITS) - m.p),
             twice: splat(2 * m.p),
             inverse: splat(m.inverse),
             barrett: splat(m.barrett),

@@ -9,12 +9,14 @@ mod buffer;
 mod ifma;
 mod modulus;
 mod portable;
+mod roots;
 #[cfg(test)]
 mod tests;
 mod words;
 
 pub(crate) use buffer::Buffer;
 pub(crate) use modulus::{MAX_TERMS, Modulus, Shoup};
+pub(crate) use roots::Roots;
 pub(crate) use words::{Row, Word, Words};
 
 use crate::automorphism::{Automorphism, IDENTITY_PATTERN, Pattern};
@@ -107,6 +109,50 @@ macro_rules! dispatch {
         }
         portable::$kernel($($argument),*);
     }};
+}
+
+/// Whether the transforms of this module may run on rows of this length.
+#[cfg(target_arch = "x86_64")]
+fn use_transforms(m: &Modulus, roots: &Roots, len: usize) -> bool {
+    len >= ifma::SHORTEST
+        && len.is_power_of_two()
+        && roots.len() == len
+        && ifma::stays_small(m, len)
+        && use_ifma(len, 16)
+}
+
+/// Coefficients to values of the negacyclic transform, if there is a kernel for this CPU, prime and length.
+///
+/// `roots` are the powers of psi. Whether it was done is returned.
+pub(crate) fn ntt_forward(m: &Modulus, roots: &Roots, x: &mut [u64]) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if use_transforms(m, roots, x.len()) {
+        // SAFETY: the CPU has the features. There are as many roots as words, a power of two and at least 128, so that
+        // parts halve down to blocks of sixteen words and no access leaves the rows.
+        unsafe { ifma::ntt_forward(m, roots, x) }
+        return true;
+    }
+    let _ = (m, roots, x);
+    false
+}
+
+/// Values to coefficients times N times `scale`, from `x` to `out`; as [`ntt_forward`], with the inverse roots.
+pub(crate) fn ntt_inverse(
+    m: &Modulus,
+    roots: &Roots,
+    out: &mut [u64],
+    x: &[u64],
+    scale: Shoup,
+) -> bool {
+    assert_eq!(out.len(), x.len());
+    #[cfg(target_arch = "x86_64")]
+    if use_transforms(m, roots, x.len()) {
+        // SAFETY: as in `ntt_forward`; both rows have one length.
+        unsafe { ifma::ntt_inverse(m, roots, out, x, scale) }
+        return true;
+    }
+    let _ = (m, roots, scale);
+    false
 }
 
 /// `x += y`.
