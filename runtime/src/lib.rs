@@ -2,6 +2,7 @@
 //!
 //! This crate knows plans and the scheme. It cannot name a secret key: that type exists in the client's crate alone.
 
+mod awake;
 mod constants;
 mod error;
 mod executor;

@@ -1,6 +1,7 @@
 //! The server: a plan, its expanded constants and a client's evaluation keys.
 
 use crate::ServerError;
+use crate::awake::while_awake;
 use crate::constants::Constants;
 use crate::executor::Executor;
 use crate::memory;
@@ -208,8 +209,10 @@ impl Server {
                     self.operands(port, given.runs.get(run).map_or(&[], Vec::as_slice))
                 })
                 .collect::<Result<Vec<_>, _>>()?;
-            let results = executor.run(operands, &mut |done| {
-                progress(run * steps + done, runs * steps)
+            let results = while_awake(|| {
+                executor.run(operands, &mut |done| {
+                    progress(run * steps + done, runs * steps)
+                })
             })?;
             for (port, result) in ports.iter_mut().zip(results) {
                 port.runs
