@@ -21,10 +21,10 @@ pub(crate) const IDENTITY_PATTERN: Pattern = Pattern {
     gather: [0, 1, 2, 3, 4, 5, 6, 7],
 };
 
-/// The permutation of an automorphism, by source block.
+/// The permutation of an automorphism, by destination block.
 #[derive(Debug)]
 pub(crate) struct Automorphism {
-    /// For each source block: `8 * destination + pattern`.
+    /// For each block of the image: `8 * source + pattern`.
     blocks: Vec<u32>,
     patterns: [Pattern; 8],
 }
@@ -35,13 +35,12 @@ impl Automorphism {
         let n = 1_usize << log_n;
         let inverse = invert_odd(galois, 2 * n);
         let quarter = n / 4;
-        let blocks = (0..n / 8)
-            .map(|block| {
-                let exponent = (2 * reverse(block, log_n - 3) + 1) * inverse % (2 * n);
-                let destination = reverse((exponent % quarter) / 2, log_n - 3);
-                (8 * destination + exponent / quarter) as u32
-            })
-            .collect();
+        let mut blocks = vec![0; n / 8];
+        for source in 0..n / 8 {
+            let exponent = (2 * reverse(source, log_n - 3) + 1) * inverse % (2 * n);
+            let destination = reverse((exponent % quarter) / 2, log_n - 3);
+            blocks[destination] = (8 * source + exponent / quarter) as u32;
+        }
         let patterns = std::array::from_fn(|carry| {
             let mut pattern = IDENTITY_PATTERN;
             for lane in 0..8 {
@@ -59,22 +58,35 @@ impl Automorphism {
         self.blocks.len()
     }
 
-    /// The destination block and the pattern of a source block.
+    /// The source block and the pattern of a block of the image.
     #[inline]
-    pub(crate) fn destination(&self, block: usize) -> (usize, &Pattern) {
+    pub(crate) fn source(&self, block: usize) -> (usize, &Pattern) {
         let entry = self.blocks[block] as usize;
         (entry / 8, &self.patterns[entry % 8])
     }
 
     /// `out = phi(x)`.
     pub(crate) fn apply(&self, out: &mut [u64], x: &[u64]) {
-        for (source, words) in x.chunks_exact(8).enumerate() {
-            let (block, pattern) = self.destination(source);
-            let target = &mut out[8 * block..8 * block + 8];
-            for (word, lane) in target.iter_mut().zip(&pattern.gather) {
-                *word = words[(*lane & 7) as usize];
-            }
+        for (block, target) in out.chunks_exact_mut(8).enumerate() {
+            let (source, pattern) = self.source(block);
+            permute(target, &x[8 * source..8 * source + 8], &pattern.gather);
         }
+    }
+
+    /// Leaves the blocks of an image where they are and brings the words of each into their order before the
+    /// automorphism: what stands next to a word of a source block is then what the automorphism takes it to.
+    pub(crate) fn unpermute_blocks(&self, out: &mut [u64], image: &[u64]) {
+        let blocks = out.chunks_exact_mut(8).zip(image.chunks_exact(8));
+        for (block, (target, words)) in blocks.enumerate() {
+            permute(target, words, &self.source(block).1.scatter);
+        }
+    }
+}
+
+/// Word j of the target is word `lanes[j]` of a block.
+fn permute(target: &mut [u64], words: &[u64], lanes: &[u64; 8]) {
+    for (word, lane) in target.iter_mut().zip(lanes) {
+        *word = words[(*lane & 7) as usize];
     }
 }
 

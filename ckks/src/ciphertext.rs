@@ -1,6 +1,7 @@
 //! Ciphertexts.
 
 use crate::error::CkksError;
+use crate::parallel;
 use crate::params::Parameters;
 use crate::poly::{Domain, Poly};
 use crate::xof::{Seed, uniform_limb};
@@ -76,17 +77,12 @@ impl SeededCiphertext {
 
     /// The uniform part that a seed gives, at a level of the parameters, in the NTT domain.
     pub fn uniform_part(params: &Parameters, seed: &Seed, level: usize) -> Poly {
-        let mut c1 = Poly::zero(params, level, false, Domain::Ntt);
-        for (i, words) in c1.limbs_mut().enumerate() {
-            uniform_limb(
-                seed,
-                Self::CONTEXT,
-                0,
-                i,
-                params.limb(level, i).modulus.p,
-                words,
-            );
-        }
+        let mut c1 = Poly::unwritten(params, level, false);
+        let limbs = c1.limbs_mut().enumerate().collect();
+        parallel::for_each(limbs, |(i, words)| {
+            let prime = params.limb(level, i).modulus.p;
+            uniform_limb(seed, Self::CONTEXT, 0, i, prime, words);
+        });
         c1
     }
 

@@ -5,7 +5,7 @@
 //! `b_d = -a_d s + e_d + P g_d s'`, where `P g_d` is P modulo the primes of digit d and 0 modulo all others. A key
 //! made for a level serves every lower one with fewer limbs and digits (Han and Ki, CT-RSA 2020, section 3).
 
-use crate::automorphism::{Automorphism, conjugation_element, invert_odd, rotation_element};
+use crate::automorphism::{Automorphism, conjugation_element, rotation_element};
 use crate::error::{CkksError, KeyName};
 use crate::kernel::{self, Buffer, Row, Words};
 use crate::parallel;
@@ -103,10 +103,10 @@ impl SeededSwitchingKey {
     /// The key in the form that inner products read, for the automorphism that `name` implies.
     pub fn expand(&self, params: &Parameters, name: KeyName) -> SwitchingKey {
         let mut key = SwitchingKey::allocate(params, self.level, name.galois_element(params));
-        let inverse = key.inverse_automorphism(params);
+        let automorphism = (key.galois != 1).then(|| params.automorphism(key.galois));
         let jobs = key.words.iter_mut().enumerate().collect();
         parallel::for_each(jobs, |(limb, words)| {
-            self.expand_limb(params, inverse.as_ref(), limb, words)
+            self.expand_limb(params, automorphism.as_deref(), limb, words)
         });
         key
     }
@@ -115,7 +115,7 @@ impl SeededSwitchingKey {
     fn expand_limb(
         &self,
         params: &Parameters,
-        inverse: Option<&Automorphism>,
+        automorphism: Option<&Automorphism>,
         limb: usize,
         words: &mut Words,
     ) {
@@ -126,8 +126,8 @@ impl SeededSwitchingKey {
         for (d, b) in self.b.iter().enumerate() {
             Self::fill_uniform(params, &self.seed, d, index, &mut uniform);
             for (half, source) in [b.limb(limb), &uniform[..]].into_iter().enumerate() {
-                match inverse {
-                    Some(automorphism) => automorphism.apply(&mut permuted, source),
+                match automorphism {
+                    Some(automorphism) => automorphism.unpermute_blocks(&mut permuted, source),
                     None => permuted.copy_from_slice(source),
                 }
                 kernel::mul_shoup_assign(modulus, &mut permuted, modulus.shoup(modulus.one));
@@ -139,10 +139,10 @@ impl SeededSwitchingKey {
 
 /// A switching key, expanded.
 ///
-/// Words lie as `[limb][digit][b, a][N]` in Montgomery form, so that an inner product streams them, and take 32 bits
-/// where the prime does. A key for an
-/// automorphism phi holds `phi^-1(b)`, `phi^-1(a)`: since `<phi(x), k> = phi(<x, phi^-1(k)>)`, the digits stay as
-/// they are and only the two results are permuted.
+/// Words lie as `[limb][digit][b, a][N]` in Montgomery form, so that an inner product streams them, and take 32
+/// bits where the prime does. A block of eight words of a key for an automorphism phi lies where the result of the inner
+/// product `<phi(x), k>` needs it, its words in the order of the block of x that phi takes there: each block of the
+/// result reads one of x, and the two results alone are permuted, within blocks.
 pub struct SwitchingKey {
     level: usize,
     digits: usize,
@@ -165,11 +165,6 @@ impl SwitchingKey {
                 .map(|i| Words::unspecified(&params.limb(level, i).modulus, digits * 2 * n))
                 .collect(),
         }
-    }
-
-    fn inverse_automorphism(&self, params: &Parameters) -> Option<Automorphism> {
-        let inverse = invert_odd(self.galois, 2 * params.n());
-        (self.galois != 1).then(|| Automorphism::new(params.log_n(), inverse))
     }
 
     /// The highest level that the key serves.

@@ -36,6 +36,8 @@ pub mod xof;
 pub use ciphertext::Ciphertext;
 pub use error::{CkksError, KeyName};
 pub use evaluator::{Combination, Evaluator};
+#[cfg(feature = "insecure-test-parameters")]
+pub use kernel::use_portable_kernels;
 pub use keys::{EvaluationKeys, KeyStore, SeededEvaluationKeys, SeededSwitchingKey, SwitchingKey};
 pub use params::Parameters;
 pub use plaintext::{Complex64, PeriodicPoly, Plaintext};

@@ -177,12 +177,11 @@ impl<'a> Extra<'a> {
 }
 
 impl Switch<'_> {
-    /// One limb of the switch, from its digits, into `out` or added to it.
+    /// A piece of one limb of the switch, from position `offset` on, from the limb's digits, into `out` or added to it.
     pub(crate) fn limb(
         &self,
         params: &Parameters,
-        level: usize,
-        limb: usize,
+        (level, limb, offset): (usize, usize, usize),
         digits: &[&[u64]],
         out: [&mut [u64]; 2],
         accumulate: bool,
@@ -195,6 +194,7 @@ impl Switch<'_> {
             key: self.key.limb(level, limb),
             extra,
             automorphism: self.automorphism,
+            offset,
             accumulate,
         };
         let [out0, out1] = out;
@@ -217,7 +217,7 @@ pub(crate) fn switch_all(
         let mut space = Buffer::unspecified(params.digits(level) * params.n());
         let digits = decomposition.digits_at(params, limb, &mut space);
         for (switch, out) in switches.iter().zip(outs) {
-            switch.limb(params, level, limb, &digits, out, false);
+            switch.limb(params, (level, limb, 0), &digits, out, false);
         }
     });
     pairs

@@ -14,9 +14,9 @@ use crate::error::CkksError;
 use crate::kernel::MAX_TERMS;
 use crate::params::Parameters;
 use cipherloom_ir::Scale;
-use cipherloom_ir::plan::{Diagonal, Transform};
+use cipherloom_ir::plan::{Block, Diagonal, Transform};
 use diagonals::Diagonals;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A linear transform, its diagonals encoded compactly: 2n words per diagonal and resident prime for period n.
 pub struct LinearTransform {
@@ -28,21 +28,23 @@ pub struct LinearTransform {
     folds: Vec<u32>,
     /// For each column of blocks, the baby steps that occur, ascending.
     babies: Vec<Vec<u32>>,
-    /// For each row of blocks, by giant step: the products to sum up.
-    rows: Vec<BTreeMap<u32, Vec<Term>>>,
+    /// For each row of blocks, the giant steps that occur, ascending: one sum each.
+    giants: Vec<Vec<u32>>,
+    /// For each column, what is summed up of it.
+    columns: Vec<Vec<Group>>,
     /// The diagonals modulo `q_0 .. q_level` and the special primes.
     diagonals: Diagonals,
 }
 
-/// One product of a diagonal and a rotated operand.
-#[derive(Clone, Copy, Debug)]
-struct Term {
-    /// The column of blocks, which is the operand's index.
-    column: usize,
-    /// Index into the column's baby steps.
-    baby: usize,
-    /// Index into the diagonals.
-    diagonal: usize,
+/// Products of diagonals with rotations of one operand, for one sum.
+#[derive(Clone, Debug)]
+struct Group {
+    /// Which sum, counted over all rows and their giant steps.
+    sum: usize,
+    /// For each product, which of the column's baby steps it takes.
+    babies: Vec<u32>,
+    /// The first of its diagonals; the others follow.
+    first: usize,
 }
 
 impl LinearTransform {
@@ -71,64 +73,64 @@ impl LinearTransform {
     ) -> Result<Self, CkksError> {
         validate(params, transform)?;
         let step = transform.baby_step as u32;
-        let count = |index: fn(&cipherloom_ir::plan::Block) -> u32| {
-            transform
-                .blocks
-                .iter()
-                .map(|b| index(b) as usize + 1)
-                .max()
-                .unwrap_or(0)
+        let split = |d: &Diagonal| (d.rotation % step, d.rotation - d.rotation % step);
+        let count = |index: fn(&Block) -> u32| {
+            let last = transform.blocks.iter().map(|b| index(b) as usize + 1);
+            last.max().unwrap_or(0)
         };
-        let mut babies = vec![Vec::new(); count(|b| b.col)];
-        for block in &transform.blocks {
-            babies[block.col as usize].extend(block.diagonals.iter().map(|d| d.rotation % step));
-        }
-        for list in &mut babies {
-            list.sort_unstable();
-            list.dedup();
-        }
-        let mut rows = vec![BTreeMap::<u32, Vec<Term>>::new(); count(|b| b.row)];
-        let mut recipes: Vec<(u32, &Diagonal)> = Vec::new();
+        let mut babies = vec![BTreeSet::new(); count(|b| b.col)];
+        let mut giants = vec![BTreeSet::new(); count(|b| b.row)];
+        let mut products: BTreeMap<(u32, u32, u32), Vec<(u32, &Diagonal)>> = BTreeMap::new();
         for block in &transform.blocks {
             for diagonal in &block.diagonals {
-                let (baby, giant) = (
-                    diagonal.rotation % step,
-                    diagonal.rotation - diagonal.rotation % step,
-                );
-                let column = block.col as usize;
-                let baby = babies[column].binary_search(&baby).unwrap_or_default();
-                let term = Term {
-                    column,
-                    baby,
-                    diagonal: recipes.len(),
-                };
-                rows[block.row as usize]
-                    .entry(giant)
-                    .or_default()
-                    .push(term);
-                recipes.push((giant, diagonal));
+                let (baby, giant) = split(diagonal);
+                babies[block.col as usize].insert(baby);
+                giants[block.row as usize].insert(giant);
+                let group = products.entry((block.col, block.row, giant)).or_default();
+                group.push((baby, diagonal));
             }
         }
-        if rows
-            .iter()
-            .flatten()
-            .any(|(_, terms)| terms.len() > MAX_TERMS)
-        {
+        let sorted = |sets: Vec<BTreeSet<u32>>| -> Vec<Vec<u32>> {
+            sets.into_iter().map(|s| s.into_iter().collect()).collect()
+        };
+        let (babies, giants) = (sorted(babies), sorted(giants));
+        if products.values().any(|terms| terms.len() > MAX_TERMS) {
             return Err(CkksError::Transform {
                 name: transform.name.clone(),
                 reason: format!("a giant step sums up more than {MAX_TERMS} diagonals"),
             });
         }
+        let sums: BTreeMap<(u32, u32), usize> = (0_u32..)
+            .zip(&giants)
+            .flat_map(|(row, giants)| giants.iter().map(move |g| (row, *g)))
+            .enumerate()
+            .map(|(sum, key)| (key, sum))
+            .collect();
+        let mut columns = vec![Vec::new(); babies.len()];
+        let mut recipes: Vec<(u32, &Diagonal)> = Vec::new();
+        for ((column, row, giant), terms) in products {
+            let steps = &babies[column as usize];
+            let index = |baby: &u32| steps.binary_search(baby).unwrap_or_default() as u32;
+            columns[column as usize].push(Group {
+                sum: sums.get(&(row, giant)).copied().unwrap_or_default(),
+                babies: terms.iter().map(|(baby, _)| index(baby)).collect(),
+                first: recipes.len(),
+            });
+            recipes.extend(terms.iter().map(|(_, diagonal)| (giant, *diagonal)));
+        }
+        let log_run = (params.slots() / transform.period).trailing_zeros();
         let shape = (transform.period, transform.level, &transform.plain_scale);
-        let diagonals = Diagonals::encode(params, encoder, &recipes, shape, resident)?;
+        let layout = (&columns[..], &babies[..]);
+        let diagonals = Diagonals::encode(params, encoder, &recipes, layout, shape, resident)?;
         Ok(Self {
             name: transform.name.clone(),
             level: transform.level,
             scale: transform.plain_scale.clone(),
-            log_run: (params.slots() / transform.period).trailing_zeros(),
+            log_run,
             folds: transform.folds.clone(),
             babies,
-            rows,
+            giants,
+            columns,
             diagonals,
         })
     }
@@ -150,7 +152,7 @@ impl LinearTransform {
 
     /// The number of results.
     pub fn results(&self) -> usize {
-        self.rows.len()
+        self.giants.len()
     }
 
     /// The bytes that the diagonals take in memory.
@@ -194,7 +196,7 @@ fn validate(params: &Parameters, transform: &Transform) -> Result<(), CkksError>
     }
     // Rows and columns are numbered without gaps, so that there cannot be more of them than blocks.
     for (what, index) in [
-        ("row", (|b| b.row) as fn(&cipherloom_ir::plan::Block) -> u32),
+        ("row", (|b| b.row) as fn(&Block) -> u32),
         ("column", |b| b.col),
     ] {
         let mut indices: Vec<u32> = blocks.iter().map(index).collect();

@@ -8,8 +8,8 @@
 //! All functions need the CPU features of their `target_feature` attributes, which `super::has_ifma` finds out, and
 //! lengths that are multiples of eight.
 
+use super::Word;
 use super::modulus::{MASK, Modulus, RADIX_BITS, Shoup};
-use super::{Broadcast, InnerProduct, Word};
 use std::arch::x86_64::*;
 
 type V = __m512i;
@@ -43,9 +43,11 @@ macro_rules! ifma_fn {
 }
 
 mod ntt;
+mod products;
 mod sums;
 
 pub(crate) use ntt::{SHORTEST, ntt_forward, ntt_inverse, stays_small};
+pub(crate) use products::{inner_product, mac_broadcast};
 pub(crate) use sums::{sums_of_multiples, sums_of_products};
 
 ifma_fn! {
@@ -90,6 +92,17 @@ ifma_fn! {
                 _mm512_loadu_si512(at.cast())
             }
         }
+    }
+}
+
+/// How far ahead of its use memory that is read but once is asked for.
+const AHEAD: usize = 1024;
+
+ifma_fn! {
+    /// Asks for the cache line that is [`AHEAD`] bytes behind position `i`.
+    fn prefetch<W: Word>(x: &[W], i: usize) {
+        let at = x.as_ptr().wrapping_add(i).cast::<i8>();
+        _mm_prefetch::<_MM_HINT_T0>(at.wrapping_add(AHEAD));
     }
 }
 
@@ -304,148 +317,6 @@ ifma_fn! {
                 sum = _mm512_add_pd(sum, term);
             }
             store(out, i, _mm512_cvttpd_epu64(sum));
-        }
-    }
-}
-
-ifma_fn! {
-    pub(crate) fn inner_product<W: Word>(
-        m: &Modulus,
-        out0: &mut [u64],
-        out1: &mut [u64],
-        work: &InnerProduct<'_>,
-        key: &[W],
-    ) {
-        // Every digit, each extra and what a fold leaves behind count as a term.
-        match work.digits.len() {
-            digits if digits <= 3 => inner_product_of::<true, false, W>(m, out0, out1, work, key),
-            digits if digits < m.max_terms => inner_product_of::<false, false, W>(m, out0, out1, work, key),
-            _ => inner_product_of::<false, true, W>(m, out0, out1, work, key),
-        }
-    }
-}
-
-ifma_fn! {
-    fn inner_product_of<const FEW: bool, const FOLD: bool, W: Word>(
-        m: &Modulus,
-        out0: &mut [u64],
-        out1: &mut [u64],
-        work: &InnerProduct<'_>,
-        key: &[W],
-    ) {
-        let (c, n) = (lanes(m), out0.len());
-        let factors = work.extra.map(|e| e.map(|(_, factor)| splat(factor)));
-        for i in (0..n).step_by(8) {
-            let (mut first, mut second) = (zero(), zero());
-            for (d, digit) in work.digits.iter().enumerate() {
-                if FOLD && d > 0 && d % (m.max_terms - 1) == 0 {
-                    (first, second) = (fold(&c, first), fold(&c, second));
-                }
-                let x = load(digit, i);
-                first = accumulate(first, x, load_words(key, 2 * d * n + i));
-                second = accumulate(second, x, load_words(key, (2 * d + 1) * n + i));
-            }
-            if let (Some((row, _)), Some(factor)) = (work.extra[0], factors[0]) {
-                first = accumulate(first, load(row, i), factor);
-            }
-            if let (Some((row, _)), Some(factor)) = (work.extra[1], factors[1]) {
-                second = accumulate(second, load(row, i), factor);
-            }
-            let (block, pattern) = work.destination(i / 8);
-            let order = load(&pattern.gather, 0);
-            let mut word0 = _mm512_permutexvar_epi64(order, reduce::<FEW>(&c, first));
-            let mut word1 = _mm512_permutexvar_epi64(order, reduce::<FEW>(&c, second));
-            if work.accumulate {
-                word0 = add(&c, word0, load(out0, 8 * block));
-                word1 = add(&c, word1, load(out1, 8 * block));
-            }
-            store(out0, 8 * block, word0);
-            store(out1, 8 * block, word1);
-        }
-    }
-}
-
-ifma_fn! {
-    pub(crate) fn mac_broadcast<W: Word>(
-        m: &Modulus,
-        out0: &mut [u64],
-        out1: &mut [u64],
-        work: &Broadcast<'_, W>,
-    ) {
-        let fold = work.terms.len() >= m.max_terms;
-        match (work.log_run, fold) {
-            (0, false) => mac_broadcast_of::<0, false, W>(m, out0, out1, work),
-            (1, false) => mac_broadcast_of::<1, false, W>(m, out0, out1, work),
-            (2, false) => mac_broadcast_of::<2, false, W>(m, out0, out1, work),
-            (3, false) => mac_broadcast_of::<3, false, W>(m, out0, out1, work),
-            (_, false) => mac_broadcast_of::<4, false, W>(m, out0, out1, work),
-            (0, true) => mac_broadcast_of::<0, true, W>(m, out0, out1, work),
-            (1, true) => mac_broadcast_of::<1, true, W>(m, out0, out1, work),
-            (2, true) => mac_broadcast_of::<2, true, W>(m, out0, out1, work),
-            (3, true) => mac_broadcast_of::<3, true, W>(m, out0, out1, work),
-            (_, true) => mac_broadcast_of::<4, true, W>(m, out0, out1, work),
-        }
-    }
-}
-
-ifma_fn! {
-    /// The factors of sixteen positions from `at` on, each serving `2^RUN` of them (4 stands for 4 and more).
-    fn factors<const RUN: u32, W: Word>(words: &[W], at: usize, log_run: u32) -> (V, V) {
-        match RUN {
-            0 => (load_words(words, at), load_words(words, at + 8)),
-            1 => {
-                let v = load_words(words, at / 2);
-                let low = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
-                let high = _mm512_setr_epi64(4, 4, 5, 5, 6, 6, 7, 7);
-                (_mm512_permutexvar_epi64(low, v), _mm512_permutexvar_epi64(high, v))
-            }
-            2 => {
-                let w = &words[at / 4..at / 4 + 4];
-                let spread = |a: W, b: W| _mm512_mask_mov_epi64(splat(a.into()), 0xF0, splat(b.into()));
-                (spread(w[0], w[1]), spread(w[2], w[3]))
-            }
-            3 => (splat(words[at / 8].into()), splat(words[at / 8 + 1].into())),
-            _ => {
-                let v = splat(words[at >> log_run].into());
-                (v, v)
-            }
-        }
-    }
-}
-
-ifma_fn! {
-    fn mac_broadcast_of<const RUN: u32, const FOLD: bool, W: Word>(
-        m: &Modulus,
-        out0: &mut [u64],
-        out1: &mut [u64],
-        work: &Broadcast<'_, W>,
-    ) {
-        let c = lanes(m);
-        for i in (0..out0.len()).step_by(16) {
-            let at = work.offset + i;
-            let mut sums = [zero(); 4];
-            for (t, (words, x0, x1)) in work.terms.iter().enumerate() {
-                if FOLD && t > 0 && t % (m.max_terms - 1) == 0 {
-                    for sum in &mut sums {
-                        *sum = fold(&c, *sum);
-                    }
-                }
-                let (f, g) = factors::<RUN, W>(words, at, work.log_run);
-                sums[0] = accumulate(sums[0], f, load(x0, at));
-                sums[1] = accumulate(sums[1], g, load(x0, at + 8));
-                sums[2] = accumulate(sums[2], f, load(x1, at));
-                sums[3] = accumulate(sums[3], g, load(x1, at + 8));
-            }
-            let (mut a, mut b) = (reduce::<false>(&c, sums[0]), reduce::<false>(&c, sums[1]));
-            let (mut d, mut e) = (reduce::<false>(&c, sums[2]), reduce::<false>(&c, sums[3]));
-            if work.accumulate {
-                (a, b) = (add(&c, a, load(out0, i)), add(&c, b, load(out0, i + 8)));
-                (d, e) = (add(&c, d, load(out1, i)), add(&c, e, load(out1, i + 8)));
-            }
-            store(out0, i, a);
-            store(out0, i + 8, b);
-            store(out1, i, d);
-            store(out1, i + 8, e);
         }
     }
 }

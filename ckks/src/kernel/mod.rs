@@ -21,45 +21,71 @@ pub(crate) use words::{Row, Word, Words};
 
 use crate::automorphism::{Automorphism, IDENTITY_PATTERN, Pattern};
 
-/// The inner product of digits with a switching key modulo one prime, then an automorphism.
+/// A piece of the inner product of digits with a switching key modulo one prime, under an automorphism.
 ///
-/// With digits `x_d` and key halves `b_d`, `a_d`: `out0 = phi(sum x_d b_d + extra_0)`, `out1 = phi(sum x_d a_d + extra_1)`.
+/// With digits `x_d` and key halves `b_d`, `a_d`: `out0 = sum phi(x_d) b_d + phi(extra_0)`,
+/// `out1 = sum phi(x_d) a_d + phi(extra_1)`, from position `offset` on.
 pub(crate) struct InnerProduct<'a> {
-    /// The digits, in the NTT domain.
+    /// The digits, in the NTT domain: whole limbs.
     pub(crate) digits: &'a [&'a [u64]],
-    /// `b_0, a_0, b_1, a_1, ..`, each as long as a digit, in Montgomery form; at least as many as digits.
+    /// `b_0, a_0, b_1, a_1, ..`, each as long as a digit, in Montgomery form and in the order of
+    /// [`Automorphism::unpermute_blocks`]; at least as many as digits.
     pub(crate) key: Row<'a>,
     /// For each sum, a row and a factor in Montgomery form whose product joins it.
     pub(crate) extra: [Option<(&'a [u64], u64)>; 2],
     /// The automorphism; none is the identity.
     pub(crate) automorphism: Option<&'a Automorphism>,
+    /// The first position of the piece, a multiple of eight.
+    pub(crate) offset: usize,
     /// Whether results are added to what the outputs hold.
     pub(crate) accumulate: bool,
 }
 
 impl InnerProduct<'_> {
-    /// Where the automorphism sends a block of eight words.
-    fn destination(&self, block: usize) -> (usize, &Pattern) {
+    /// Which block of eight words the automorphism takes to a block.
+    fn source(&self, block: usize) -> (usize, &Pattern) {
         self.automorphism
-            .map_or((block, &IDENTITY_PATTERN), |a| a.destination(block))
+            .map_or((block, &IDENTITY_PATTERN), |a| a.source(block))
     }
 }
 
-/// Factors in Montgomery form and the two rows, which are whole limbs.
-pub(crate) type BroadcastTerm<'a, W> = (&'a [W], &'a [u64], &'a [u64]);
-
-/// Sums of products of compact plaintexts with pairs of rows modulo one prime.
+/// A piece of the sum of products of compact plaintexts with pairs of rows modulo one prime.
 ///
-/// `out_c[i] = sum_t factors_t[(offset + i) >> log_run] * x_c,t[offset + i]`, for c = 0, 1.
-pub(crate) struct Broadcast<'a, W> {
-    /// What is multiplied.
-    pub(crate) terms: &'a [BroadcastTerm<'a, W>],
+/// `out_c[i] = sum_t f_t[(offset + i) >> log_run] * x_c,t[i]`, for c = 0, 1. The terms are split into streams; the
+/// factors of each stream lie in the order in which they are used: for each sixteen positions, or each `2^log_run` if
+/// those are more, the factors of every term of the stream.
+pub(crate) struct Broadcast<'a> {
+    /// The factors of each stream, in Montgomery form and all of one width.
+    pub(crate) factors: [Row<'a>; STREAMS],
+    /// For each term, which of the pairs of rows it multiplies.
+    pub(crate) terms: &'a [u32],
+    /// Pairs of rows, one after the other: of `2 * stride` words each.
+    pub(crate) rows: &'a [u64],
+    /// Words of a row.
+    pub(crate) stride: usize,
+    /// Where in its row the piece starts.
+    pub(crate) start: usize,
     /// log2 of the number of consecutive positions that one factor serves.
     pub(crate) log_run: u32,
-    /// The first position, a multiple of 16.
-    pub(crate) offset: usize,
     /// Whether results are added to what the outputs hold.
     pub(crate) accumulate: bool,
+}
+
+/// Factors lie in so many streams, as memory arrives faster in several than in one.
+pub(crate) const STREAMS: usize = 4;
+
+/// The terms of each stream.
+pub(crate) fn split_terms<T>(terms: &[T]) -> [&[T]; STREAMS] {
+    std::array::from_fn(|s| &terms[s * terms.len() / STREAMS..(s + 1) * terms.len() / STREAMS])
+}
+
+/// How many positions, and how many factors of one term, lie together.
+pub(crate) fn broadcast_group(log_run: u32) -> (usize, usize) {
+    if log_run < 4 {
+        (16, 16 >> log_run)
+    } else {
+        (1 << log_run, 1)
+    }
 }
 
 /// Two rows, and two rows that they are multiplied with.
@@ -83,11 +109,25 @@ thread_local! {
     pub(crate) static FORCE_PORTABLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
+/// Whether all threads run the portable code.
+#[cfg(feature = "insecure-test-parameters")]
+static ALL_PORTABLE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Makes all threads run the portable kernels, or again those that the CPU has: tests compare whole evaluations.
+#[cfg(feature = "insecure-test-parameters")]
+pub fn use_portable_kernels(portable: bool) {
+    ALL_PORTABLE.store(portable, std::sync::atomic::Ordering::SeqCst);
+}
+
 /// Whether the IFMA kernels may run on rows of this length.
 #[cfg(target_arch = "x86_64")]
 fn use_ifma(len: usize, lanes: usize) -> bool {
     #[cfg(test)]
     if FORCE_PORTABLE.get() {
+        return false;
+    }
+    #[cfg(feature = "insecure-test-parameters")]
+    if ALL_PORTABLE.load(std::sync::atomic::Ordering::Relaxed) {
         return false;
     }
     len.is_multiple_of(lanes)
@@ -260,11 +300,6 @@ pub(crate) fn inner_product(
     out1: &mut [u64],
     work: &InnerProduct<'_>,
 ) {
-    let n = out0.len();
-    assert!(n == out1.len() && work.digits.iter().all(|d| d.len() == n));
-    assert!(work.extra.iter().flatten().all(|(row, _)| row.len() == n));
-    // Destinations are a permutation of the blocks.
-    assert!(n.is_multiple_of(8) && work.automorphism.is_none_or(|a| a.blocks() == n / 8));
     match work.key {
         Row::Narrow(key) => inner_product_with(m, out0, out1, work, key),
         Row::Wide(key) => inner_product_with(m, out0, out1, work, key),
@@ -278,26 +313,63 @@ fn inner_product_with<W: Word>(
     work: &InnerProduct<'_>,
     key: &[W],
 ) {
+    let n = work.digits.first().map_or(out0.len(), |d| d.len());
+    assert!(out0.len() == out1.len() && work.digits.iter().all(|d| d.len() == n));
+    assert!(work.extra.iter().flatten().all(|(row, _)| row.len() == n));
+    assert!(work.offset.is_multiple_of(8) && work.offset + out0.len() <= n);
+    // Sources are a permutation of the blocks.
+    assert!(out0.len().is_multiple_of(8) && work.automorphism.is_none_or(|a| a.blocks() == n / 8));
     // Up to one extra product joins each sum.
     assert!(work.digits.len() < MAX_TERMS);
-    assert!(key.len() >= 2 * work.digits.len() * out0.len());
+    assert!(key.len() >= 2 * work.digits.len() * n);
     dispatch!(out0.len(), 8, inner_product(m, out0, out1, work, key));
 }
 
 /// See [`Broadcast`].
-pub(crate) fn mac_broadcast<W: Word>(
+pub(crate) fn mac_broadcast(m: &Modulus, out0: &mut [u64], out1: &mut [u64], work: &Broadcast<'_>) {
+    let streams = work.factors;
+    if let Some(factors) = all_of(streams, |row| match row {
+        Row::Narrow(factors) => Some(factors),
+        Row::Wide(_) => None,
+    }) {
+        return mac_broadcast_with(m, out0, out1, work, &factors);
+    }
+    let factors = all_of(streams, |row| match row {
+        Row::Wide(factors) => Some(factors),
+        Row::Narrow(_) => None,
+    });
+    assert!(factors.is_some());
+    if let Some(factors) = factors {
+        mac_broadcast_with(m, out0, out1, work, &factors);
+    }
+}
+
+/// What all streams are.
+fn all_of<'a, W>(
+    streams: [Row<'a>; STREAMS],
+    factors: impl Fn(Row<'a>) -> Option<&'a [W]>,
+) -> Option<[&'a [W]; STREAMS]> {
+    let mut all: [&[W]; STREAMS] = [&[]; STREAMS];
+    for (factors, row) in all.iter_mut().zip(streams.map(factors)) {
+        *factors = row?;
+    }
+    Some(all)
+}
+
+fn mac_broadcast_with<W: Word>(
     m: &Modulus,
     out0: &mut [u64],
     out1: &mut [u64],
-    work: &Broadcast<'_, W>,
+    work: &Broadcast<'_>,
+    factors: &[&[W]; STREAMS],
 ) {
-    let end = work.offset + out0.len();
-    assert!(out0.len() == out1.len() && work.offset.is_multiple_of(16));
-    assert!(work.terms.len() <= MAX_TERMS);
-    for (words, x0, x1) in work.terms {
-        assert!(
-            end <= x0.len() && end <= x1.len() && end.div_ceil(1 << work.log_run) <= words.len()
-        );
+    let (len, (positions, width)) = (out0.len(), broadcast_group(work.log_run));
+    assert!(out0.len() == out1.len() && work.terms.len() <= MAX_TERMS);
+    for (terms, factors) in split_terms(work.terms).iter().zip(factors) {
+        assert!(factors.len() >= len.div_ceil(positions) * width * terms.len());
     }
-    dispatch!(out0.len(), 16, mac_broadcast(m, out0, out1, work));
+    assert!(work.start + len <= work.stride);
+    let largest = work.terms.iter().max().map_or(0, |t| *t as usize + 1);
+    assert!(2 * largest * work.stride <= work.rows.len());
+    dispatch!(len, 16, mac_broadcast(m, out0, out1, work, factors));
 }

@@ -3,7 +3,7 @@
 //! The callers in `kernel` have checked that all slices of a call are equally long.
 
 use super::modulus::{Modulus, Shoup};
-use super::{Broadcast, InnerProduct, Sums, Word};
+use super::{Broadcast, InnerProduct, STREAMS, Sums, Word, broadcast_group, split_terms};
 
 pub(crate) fn add_assign(m: &Modulus, x: &mut [u64], y: &[u64]) {
     x.iter_mut().zip(y).for_each(|(x, y)| *x = m.add(*x, *y));
@@ -99,16 +99,17 @@ pub(crate) fn inner_product<W: Word>(
     work: &InnerProduct<'_>,
     key: &[W],
 ) {
-    let n = out0.len();
-    for source in 0..n / 8 {
-        let (block, pattern) = work.destination(source);
+    let n = work.digits.first().map_or(out0.len(), |d| d.len());
+    for at in (0..out0.len()).step_by(8) {
+        let position = work.offset + at;
+        let (source, pattern) = work.source(position / 8);
         for lane in 0..8 {
             let i = 8 * source + lane;
             let (mut sum0, mut sum1) = (0_u128, 0_u128);
             for (d, digit) in work.digits.iter().enumerate() {
                 let x = u128::from(digit[i]);
-                sum0 += x * u128::from(key[2 * d * n + i].into());
-                sum1 += x * u128::from(key[(2 * d + 1) * n + i].into());
+                sum0 += x * u128::from(key[2 * d * n + position + lane].into());
+                sum1 += x * u128::from(key[(2 * d + 1) * n + position + lane].into());
             }
             if let Some((row, factor)) = work.extra[0] {
                 sum0 += u128::from(row[i]) * u128::from(factor);
@@ -117,7 +118,7 @@ pub(crate) fn inner_product<W: Word>(
                 sum1 += u128::from(row[i]) * u128::from(factor);
             }
             let (word0, word1) = (m.reduce_sum(sum0), m.reduce_sum(sum1));
-            let target = 8 * block + pattern.scatter[lane] as usize;
+            let target = at + pattern.scatter[lane] as usize;
             if work.accumulate {
                 out0[target] = m.add(out0[target], word0);
                 out1[target] = m.add(out1[target], word1);
@@ -133,14 +134,22 @@ pub(crate) fn mac_broadcast<W: Word>(
     m: &Modulus,
     out0: &mut [u64],
     out1: &mut [u64],
-    work: &Broadcast<'_, W>,
+    work: &Broadcast<'_>,
+    factors: &[&[W]; STREAMS],
 ) {
+    let (positions, width) = broadcast_group(work.log_run);
+    let streams = split_terms(work.terms);
     for i in 0..out0.len() {
+        let within = i % positions >> work.log_run;
         let (mut sum0, mut sum1) = (0_u128, 0_u128);
-        for (factors, x0, x1) in work.terms {
-            let factor = u128::from(factors[(work.offset + i) >> work.log_run].into());
-            sum0 += factor * u128::from(x0[work.offset + i]);
-            sum1 += factor * u128::from(x1[work.offset + i]);
+        for (terms, factors) in streams.iter().zip(factors) {
+            let group = i / positions * terms.len();
+            for (t, row) in terms.iter().enumerate() {
+                let factor = u128::from(factors[(group + t) * width + within].into());
+                let at = 2 * *row as usize * work.stride + work.start + i;
+                sum0 += factor * u128::from(work.rows[at]);
+                sum1 += factor * u128::from(work.rows[at + work.stride]);
+            }
         }
         let (word0, word1) = (m.reduce_sum(sum0), m.reduce_sum(sum1));
         if work.accumulate {

@@ -5,12 +5,13 @@ use crate::automorphism::Automorphism;
 use crate::testing::Rng;
 
 /// The largest primes below 2^50 and 2^47 that fit N = 2^14 or so, and smaller ones.
-const PRIMES: [u64; 6] = [
+const PRIMES: [u64; 7] = [
     1_125_899_904_679_937,
     140_737_487_306_753,
     1_099_510_054_913,
     17_179_672_577,
     268_369_921,
+    67_043_329,
     12_289,
 ];
 
@@ -203,9 +204,18 @@ fn inner_products_with_automorphisms() {
             let digits: Vec<&[u64]> = digits.iter().map(|d| &d[..]).collect();
             let (key, extra, before) = (row(2 * count * n), row(n), row(n));
             let factor = m.montgomery(p - 2);
-            let mut kept = Words::unspecified(&m, key.len());
-            kept.write(0, &key);
+            let words = |key: &[u64]| {
+                let mut words = Words::unspecified(&m, key.len());
+                words.write(0, key);
+                words
+            };
+            let kept = words(&key);
             let automorphism = Automorphism::new(6, 77);
+            let mut permuted = key.clone();
+            for (out, row) in permuted.chunks_mut(n).zip(key.chunks(n)) {
+                automorphism.unpermute_blocks(out, row);
+            }
+            let permuted_words = words(&permuted);
             for (automorphism, accumulate, extras) in [
                 (None, false, [None, None]),
                 (
@@ -219,33 +229,45 @@ fn inner_products_with_automorphisms() {
                     [Some((&extra[..], factor)), Some((&extra[..], factor))],
                 ),
             ] {
-                let work = InnerProduct {
-                    digits: &digits,
-                    key: kept.row(),
-                    extra: extras,
-                    automorphism,
-                    accumulate,
-                };
+                let key_row = automorphism.map_or(kept.row(), |_| permuted_words.row());
                 let out = both(|| {
                     let mut out = [before.clone(), before.clone()];
                     let [a, b] = &mut out;
-                    inner_product(&m, a, b, &work);
+                    // In two pieces.
+                    let ((a0, a1), (b0, b1)) = (a.split_at_mut(24), b.split_at_mut(24));
+                    for (offset, a, b) in [(0, a0, b0), (24, a1, b1)] {
+                        let work = InnerProduct {
+                            digits: &digits,
+                            key: key_row,
+                            extra: extras,
+                            automorphism,
+                            offset,
+                            accumulate,
+                        };
+                        inner_product(&m, a, b, &work);
+                    }
                     out
                 });
                 let inverse = m.invert(m.one);
+                let identity = Automorphism::new(6, 1);
+                let phi = automorphism.unwrap_or(&identity);
+                let image = |row: &[u64]| {
+                    let mut image = vec![0; n];
+                    phi.apply(&mut image, row);
+                    image
+                };
+                let images: Vec<Vec<u64>> = digits.iter().map(|d| image(d)).collect();
+                let extra_image = image(&extra);
                 for c in 0..2 {
-                    let sums: Vec<u64> = (0..n)
+                    let mut expected: Vec<u64> = (0..n)
                         .map(|i| {
                             let terms = (0..count).map(|d| {
-                                (digits[d][i], wide(p, [(key[(2 * d + c) * n + i], inverse)]))
+                                let factor = wide(p, [(key[(2 * d + c) * n + i], inverse)]);
+                                (images[d][i], factor)
                             });
-                            wide(p, terms.chain(extras[c].map(|(row, _)| (row[i], p - 2))))
+                            wide(p, terms.chain(extras[c].map(|_| (extra_image[i], p - 2))))
                         })
                         .collect();
-                    let mut expected = vec![0; n];
-                    automorphism
-                        .unwrap_or(&Automorphism::new(6, 1))
-                        .apply(&mut expected, &sums);
                     if accumulate {
                         add_assign(&m, &mut expected, &before);
                     }
@@ -258,18 +280,13 @@ fn inner_products_with_automorphisms() {
 
 #[test]
 fn broadcast_sums() {
-    broadcast_sums_of(|w| w);
-    // The small primes' residues as 32-bit words too.
-    broadcast_sums_of(|w| w as u32);
-}
-
-fn broadcast_sums_of<W: Word>(convert: fn(u64) -> W) {
     let mut rng = Rng(4);
     let n = 128;
-    for p in PRIMES.into_iter().filter(|p| !W::NARROW || *p < 1 << 32) {
+    for p in PRIMES {
         let m = Modulus::new(p);
         let inverse = m.invert(m.one);
         for log_run in 0..=6 {
+            let (positions, together) = broadcast_group(log_run);
             for count in [1, 5, 6, 7, 8, 40, 300] {
                 let mut row = |len: usize| {
                     if count % 2 == 0 {
@@ -278,24 +295,35 @@ fn broadcast_sums_of<W: Word>(convert: fn(u64) -> W) {
                         residues(&mut rng, p, len)
                     }
                 };
-                let words: Vec<[Vec<u64>; 3]> = (0..count)
-                    .map(|_| [row(n >> log_run), row(n), row(n)])
-                    .collect();
-                let kept: Vec<Vec<W>> = words
-                    .iter()
-                    .map(|[w, ..]| w.iter().map(|w| convert(*w)).collect())
-                    .collect();
-                let terms: Vec<_> = words
-                    .iter()
-                    .zip(&kept)
-                    .map(|([_, a, b], w)| (&w[..], &a[..], &b[..]))
-                    .collect();
+                let diagonals: Vec<Vec<u64>> = (0..count).map(|_| row(n >> log_run)).collect();
+                // Three pairs of rows, of which the terms name two.
+                let rows = row(6 * n);
+                let terms: Vec<u32> = (0..count as u32).map(|t| 2 * (t % 2)).collect();
+                // By stream, for each few positions, the words of all diagonals.
+                let streams = split_terms(&diagonals).map(|diagonals| {
+                    let ordered: Vec<u64> = (0..n / positions)
+                        .flat_map(|k| {
+                            let few = k * together..(k + 1) * together;
+                            diagonals.iter().flat_map(move |d| d[few.clone()].to_vec())
+                        })
+                        .collect();
+                    // The small primes' residues are kept as 32-bit words.
+                    let mut words = Words::unspecified(&m, ordered.len());
+                    words.write(0, &ordered);
+                    words
+                });
                 let before = row(48);
-                for (offset, accumulate) in [(0, false), (80, true)] {
+                for (start, accumulate) in [(0, false), (64, true)] {
                     let work = Broadcast {
+                        factors: std::array::from_fn(|s| {
+                            let count = split_terms(&terms)[s].len();
+                            streams[s].row().from(start / positions * together * count)
+                        }),
                         terms: &terms,
+                        rows: &rows,
+                        stride: n,
+                        start,
                         log_run,
-                        offset,
                         accumulate,
                     };
                     let out = both(|| {
@@ -306,14 +334,12 @@ fn broadcast_sums_of<W: Word>(convert: fn(u64) -> W) {
                     });
                     for i in 0..48 {
                         for c in 0..2 {
-                            let products = words.iter().map(|w| {
-                                (
-                                    wide(p, [(w[0][(offset + i) >> log_run], inverse)]),
-                                    w[1 + c][offset + i],
-                                )
+                            let products = diagonals.iter().zip(&terms).map(|(d, t)| {
+                                let factor = wide(p, [(d[(start + i) >> log_run], inverse)]);
+                                (factor, rows[(2 * *t as usize + c) * n + start + i])
                             });
-                            let start = if accumulate { before[i] } else { 0 };
-                            let sum = wide(p, products.chain([(start, 1)]));
+                            let first = if accumulate { before[i] } else { 0 };
+                            let sum = wide(p, products.chain([(first, 1)]));
                             assert_eq!(out[c][i], sum, "p = {p}, {count} terms, run 2^{log_run}");
                         }
                     }

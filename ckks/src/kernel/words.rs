@@ -35,6 +35,16 @@ pub(crate) enum Row<'a> {
     Wide(&'a [u64]),
 }
 
+impl<'a> Row<'a> {
+    /// The residues from a position on.
+    pub(crate) fn from(self, at: usize) -> Self {
+        match self {
+            Row::Narrow(words) => Row::Narrow(&words[at..]),
+            Row::Wide(words) => Row::Wide(&words[at..]),
+        }
+    }
+}
+
 impl Words {
     /// `len` residues of unspecified value: write before you read.
     pub(crate) fn unspecified(modulus: &Modulus, len: usize) -> Self {

@@ -7,13 +7,14 @@
 //! 4. For one prime at a time: key switches by the giant steps, added up.
 //! 5. Folds likewise, then one division, fused with the rescale.
 
-use super::{LinearTransform, Term};
+use super::LinearTransform;
+use super::diagonals::strip;
 use crate::automorphism::Automorphism;
 use crate::ciphertext::Ciphertext;
 use crate::division::{Divisor, divide};
 use crate::error::{CkksError, KeyName};
 use crate::evaluator::{Evaluator, same_level, same_scale};
-use crate::kernel::{self, Broadcast, BroadcastTerm, Buffer, Modulus, Row, Word, Words};
+use crate::kernel::{self, Broadcast, Buffer};
 use crate::keys::{KeyStore, SwitchingKey};
 use crate::parallel;
 use crate::params::Parameters;
@@ -21,10 +22,13 @@ use crate::poly::Poly;
 use crate::switching::{
     Decomposition, Extra, Pair, Switch, decompose, limbs_of, unwritten_pair, zero_pair,
 };
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Words of a row that are worked on at a time, so that all rotations of a piece stay in the second-level cache.
-const PIECE: usize = 1024;
+const PIECE: usize = 2048;
+/// Words of a line of the cache.
+const LINE: usize = 8;
 
 /// A key and its automorphism; none for the identity.
 type Step<'k> = Option<Move<'k>>;
@@ -61,9 +65,9 @@ impl Evaluator {
             .map(|b| steps(&mut b.iter()))
             .collect::<Result<Vec<_>, _>>()?;
         let giants = transform
-            .rows
+            .giants
             .iter()
-            .map(|r| steps(&mut r.keys()))
+            .map(|g| steps(&mut g.iter()))
             .collect::<Result<Vec<_>, _>>()?;
         let folds = steps(&mut transform.folds.iter())?;
 
@@ -158,30 +162,30 @@ impl Evaluator {
             .collect();
 
         let mut sums: Vec<Pair> = transform
-            .rows
+            .giants
             .iter()
-            .flat_map(|row| row.keys())
+            .flatten()
             .map(|_| unwritten_pair(params, level))
             .collect();
         parallel::for_each(limbs_of(&mut sums), |(limb, mut outs)| {
+            let mut space = Buffer::unspecified(params.digits(level) * params.n());
             for (column, x) in operands.iter().enumerate() {
-                let rows = babies[column].len();
-                let mut rotations = Buffer::unspecified(2 * rows * params.n());
-                rotate_limb(
+                let digits = decompositions[column]
+                    .as_ref()
+                    .map(|d| d.digits_at(params, limb, &mut space));
+                let rotated = Rotated {
                     params,
-                    level,
-                    limb,
+                    at: (level, limb),
                     x,
-                    &decompositions[column],
-                    &babies[column],
-                    &mut rotations,
-                );
-                transform.multiply_limb(params, limb, column, &rotations, &mut outs);
+                    digits,
+                    babies: &babies[column],
+                };
+                transform.multiply_limb(&rotated, column, &mut outs);
             }
         });
         let mut sums = sums.into_iter();
         transform
-            .rows
+            .giants
             .iter()
             .map(|row| sums.by_ref().take(row.len()).collect())
             .collect()
@@ -224,7 +228,7 @@ impl Evaluator {
                     extra: [Some(Extra::Plain(first)), None],
                 };
                 let [out0, out1] = &mut outs[*row];
-                switch.limb(params, level, limb, &digits, [out0, out1], true);
+                switch.limb(params, (level, limb, 0), &digits, [out0, out1], true);
             }
         });
         Ok(totals)
@@ -249,152 +253,102 @@ impl Evaluator {
                     automorphism: Some(phi),
                     extra: [Some(Extra::Row(&before)), None],
                 };
-                switch.limb(params, level, limb, &digits, [out0, out1], true);
+                switch.limb(params, (level, limb, 0), &digits, [out0, out1], true);
             }
         });
         Ok(())
     }
 }
 
-/// All baby rotations of an operand modulo one prime, times the special modulus: two rows each.
-fn rotate_limb(
-    params: &Parameters,
-    level: usize,
-    limb: usize,
-    x: &Ciphertext,
-    decomposition: &Option<Decomposition<'_>>,
-    babies: &[Step<'_>],
-    rotations: &mut [u64],
-) {
-    let n = params.n();
-    let mut space = Buffer::unspecified(params.digits(level) * n);
-    let digits = decomposition
-        .as_ref()
-        .map(|d| d.digits_at(params, limb, &mut space));
-    for (baby, rows) in babies.iter().zip(rotations.chunks_exact_mut(2 * n)) {
-        let (row0, row1) = rows.split_at_mut(n);
-        match (baby, &digits) {
-            (Some((key, phi)), Some(digits)) => {
-                let extra = [Some(Extra::TimesSpecial(&x.c0)), None];
-                let switch = Switch {
-                    key,
-                    automorphism: Some(phi),
-                    extra,
-                };
-                switch.limb(params, level, limb, digits, [row0, row1], false);
-            }
-            // The operand itself; the special modulus is zero modulo its own primes.
-            _ if limb > level => rows.fill(0),
-            _ => {
-                let modulus = &params.limb_at(limb).modulus;
-                let special = modulus.shoup(modulus.mul_montgomery(1, params.special_factor(limb)));
-                kernel::mul_shoup(modulus, row0, x.c0.limb(limb), special);
-                kernel::mul_shoup(modulus, row1, x.c1.limb(limb), special);
-            }
-        }
-    }
+/// An operand modulo one prime, and the rotations that are asked for.
+struct Rotated<'a> {
+    params: &'a Parameters,
+    /// The level and the limb.
+    at: (usize, usize),
+    x: &'a Ciphertext,
+    digits: Option<Vec<&'a [u64]>>,
+    babies: &'a [Step<'a>],
 }
 
-/// For each sum, its products; the modulus decides how wide the words of all diagonals are.
-#[derive(Default)]
-struct Factors<'a> {
-    narrow: Vec<Vec<BroadcastTerm<'a, u32>>>,
-    wide: Vec<Vec<BroadcastTerm<'a, u64>>>,
-}
-
-impl<'a> Factors<'a> {
-    /// The products of the next sum: diagonals and the two rows that each multiplies.
-    fn group(&mut self, terms: impl Iterator<Item = (Row<'a>, (&'a [u64], &'a [u64]))>) {
-        let (mut narrow, mut wide) = (Vec::new(), Vec::new());
-        for (row, (row0, row1)) in terms {
-            match row {
-                Row::Narrow(words) => narrow.push((words, row0, row1)),
-                Row::Wide(words) => wide.push((words, row0, row1)),
+impl Rotated<'_> {
+    /// A piece of all rotations, times the special modulus: a pair of rows each, one after the other.
+    fn write(&self, piece: &Range<usize>, stride: usize, rows: &mut [u64]) {
+        let (params, (level, limb)) = (self.params, self.at);
+        for (baby, rows) in self.babies.iter().zip(rows.chunks_exact_mut(2 * stride)) {
+            let (row0, row1) = rows.split_at_mut(stride);
+            let (row0, row1) = (&mut row0[..piece.len()], &mut row1[..piece.len()]);
+            match (baby, &self.digits) {
+                (Some((key, phi)), Some(digits)) => {
+                    let extra = [Some(Extra::TimesSpecial(&self.x.c0)), None];
+                    let switch = Switch {
+                        key,
+                        automorphism: Some(phi),
+                        extra,
+                    };
+                    let at = (level, limb, piece.start);
+                    switch.limb(params, at, digits, [row0, row1], false);
+                }
+                // The operand itself; the special modulus is zero modulo its own primes.
+                _ if limb > level => rows.fill(0),
+                _ => {
+                    let modulus = &params.limb_at(limb).modulus;
+                    let special = modulus.mul_montgomery(1, params.special_factor(limb));
+                    let special = modulus.shoup(special);
+                    let (c0, c1) = (self.x.c0.limb(limb), self.x.c1.limb(limb));
+                    kernel::mul_shoup(modulus, row0, &c0[piece.clone()], special);
+                    kernel::mul_shoup(modulus, row1, &c1[piece.clone()], special);
+                }
             }
         }
-        self.narrow.push(narrow);
-        self.wide.push(wide);
     }
 }
 
 impl LinearTransform {
     /// Adds the products of one column's rotations modulo one prime to the sums of all rows and giant steps; the
     /// first column sets them.
-    fn multiply_limb(
-        &self,
-        params: &Parameters,
-        limb: usize,
-        column: usize,
-        rotations: &[u64],
-        outs: &mut [[&mut [u64]; 2]],
-    ) {
-        let groups = || {
-            let all = self.rows.iter().flat_map(|row| row.values());
-            all.map(|terms| terms.iter().filter(|t| t.column == column))
-        };
-        let (n, modulus) = (params.n(), &params.limb(self.level, limb).modulus);
-        let rows = |term: &Term| rotations[2 * term.baby * n..][..2 * n].split_at(n);
-        if let Some(words) = self.diagonals.resident(limb) {
-            let mut factors = Factors::default();
-            for terms in groups() {
-                factors.group(terms.map(|t| (words[t.diagonal].row(), rows(t))));
-            }
-            return self.multiply_factors(modulus, &factors, column == 0, outs);
-        }
-        let mut space = Buffer::unspecified(self.diagonals.width());
-        for (terms, out) in groups().zip(outs.chunks_exact_mut(1)) {
-            let expanded = terms
-                .map(|t| {
-                    let words = self.diagonals.expand(params, t.diagonal, limb, &mut space);
-                    (words, rows(t))
-                })
-                .collect::<Vec<(Words, _)>>();
-            let mut factors = Factors::default();
-            factors.group(expanded.iter().map(|(words, rows)| (words.row(), *rows)));
-            self.multiply_factors(modulus, &factors, column == 0, out);
-        }
-    }
-
-    fn multiply_factors(
-        &self,
-        modulus: &Modulus,
-        factors: &Factors<'_>,
-        first: bool,
-        outs: &mut [[&mut [u64]; 2]],
-    ) {
-        if factors.wide.iter().all(Vec::is_empty) {
-            self.multiply_terms(modulus, &factors.narrow, first, outs);
-        } else {
-            self.multiply_terms(modulus, &factors.wide, first, outs);
-        }
-    }
-
-    /// Sets or adds to each sum the products of its terms, piece by piece.
-    fn multiply_terms<W: Word>(
-        &self,
-        modulus: &Modulus,
-        terms: &[Vec<BroadcastTerm<'_, W>>],
-        first: bool,
-        outs: &mut [[&mut [u64]; 2]],
-    ) {
-        let n = outs.first().map_or(0, |[out0, _]| out0.len());
-        for offset in (0..n).step_by(PIECE) {
-            let piece = offset..(offset + PIECE).min(n);
-            for (terms, [out0, out1]) in terms.iter().zip(outs.iter_mut()) {
-                let (out0, out1) = (&mut out0[piece.clone()], &mut out1[piece.clone()]);
-                if !terms.is_empty() {
-                    let work = Broadcast {
-                        terms,
-                        log_run: self.log_run,
-                        offset,
-                        accumulate: !first,
-                    };
-                    kernel::mac_broadcast(modulus, out0, out1, &work);
-                } else if first {
+    fn multiply_limb(&self, x: &Rotated<'_>, column: usize, outs: &mut [[&mut [u64]; 2]]) {
+        let (params, limb, groups) = (x.params, x.at.1, &self.columns[column]);
+        if column == 0 {
+            for (sum, [out0, out1]) in outs.iter_mut().enumerate() {
+                if groups.iter().all(|g| g.sum != sum) {
                     out0.fill(0);
                     out1.fill(0);
                 }
             }
+        }
+        // What is expanded at use is expanded once for the whole limb.
+        let n = params.n();
+        let piece = match self.diagonals.is_resident(limb) {
+            true => PIECE.min(n),
+            false => n,
+        };
+        // Rows that start in different lines of the cache do not drive one another out of it.
+        let stride = piece + LINE;
+        let strip = strip(x.babies.len());
+        let modulus = &params.limb(self.level, limb).modulus;
+        let mut rows = Buffer::unspecified(2 * x.babies.len() * stride);
+        for offset in (0..n).step_by(piece) {
+            x.write(&(offset..offset + piece), stride, &mut rows);
+            let diagonals = &self.diagonals;
+            diagonals.for_each_group(params, limb, column, groups, |groups, words| {
+                for start in (0..piece).step_by(strip) {
+                    let strip = offset + start..offset + piece.min(start + strip);
+                    for (group, words) in groups.iter().zip(words) {
+                        let [out0, out1] = &mut outs[group.sum];
+                        let work = Broadcast {
+                            factors: words.at(strip.start),
+                            terms: &group.babies,
+                            rows: &rows,
+                            stride,
+                            start,
+                            log_run: self.log_run,
+                            accumulate: column > 0,
+                        };
+                        let (out0, out1) = (&mut out0[strip.clone()], &mut out1[strip.clone()]);
+                        kernel::mac_broadcast(modulus, out0, out1, &work);
+                    }
+                }
+            });
         }
     }
 }
