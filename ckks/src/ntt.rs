@@ -1,8 +1,9 @@
 //! The negacyclic number-theoretic transform: position i of the result holds the value at `psi^(2 brv(i) + 1)`.
 //!
-//! Whole rings go through kernels of our own where the CPU has them, and through tfhe-ntt otherwise. Vectors of a subring, which are polynomials in `X^(N/m)`, go through a transform
-//! of length m of our own with the prefix of the same table of roots, so that they match the whole ring's order:
-//! value j of the short transform serves positions `j N/m .. (j+1) N/m`.
+//! Whole rings go through kernels of our own where the CPU and the prime allow it, and through tfhe-ntt otherwise.
+//! Vectors of a subring, which are polynomials in `X^(N/m)`, go through a transform of length m with the prefix of the
+//! same table of roots, so that they match the whole ring's order: value j of the short transform serves positions
+//! `j N/m .. (j+1) N/m`.
 
 use crate::kernel::{self, Buffer, Modulus, Roots, Shoup, mul_shoup_assign};
 use tfhe_ntt::prime64::Plan;

@@ -47,6 +47,69 @@ struct Group {
     first: usize,
 }
 
+/// The rotations of a transform, split into steps.
+struct Split<'a> {
+    babies: Vec<Vec<u32>>,
+    giants: Vec<Vec<u32>>,
+    columns: Vec<Vec<Group>>,
+    /// In the order in which the groups name them: the giant step and the diagonal.
+    recipes: Vec<(u32, &'a Diagonal)>,
+}
+
+/// The column, row and giant step of a group.
+type GroupKey = (u32, u32, u32);
+
+impl<'a> Split<'a> {
+    fn new(transform: &'a Transform) -> Self {
+        let step = transform.baby_step as u32;
+        let count = |index: fn(&Block) -> u32| {
+            let last = transform.blocks.iter().map(|b| index(b) as usize + 1);
+            last.max().unwrap_or(0)
+        };
+        let mut babies = vec![BTreeSet::new(); count(|b| b.col)];
+        let mut giants = vec![BTreeSet::new(); count(|b| b.row)];
+        let mut products: BTreeMap<GroupKey, Vec<(u32, &Diagonal)>> = BTreeMap::new();
+        for block in &transform.blocks {
+            for diagonal in &block.diagonals {
+                let baby = diagonal.rotation % step;
+                let giant = diagonal.rotation - baby;
+                babies[block.col as usize].insert(baby);
+                giants[block.row as usize].insert(giant);
+                let group = products.entry((block.col, block.row, giant)).or_default();
+                group.push((baby, diagonal));
+            }
+        }
+        let sorted = |sets: Vec<BTreeSet<u32>>| -> Vec<Vec<u32>> {
+            sets.into_iter().map(|s| s.into_iter().collect()).collect()
+        };
+        let (babies, giants) = (sorted(babies), sorted(giants));
+        let sums: BTreeMap<(u32, u32), usize> = (0_u32..)
+            .zip(&giants)
+            .flat_map(|(row, giants)| giants.iter().map(move |g| (row, *g)))
+            .enumerate()
+            .map(|(sum, key)| (key, sum))
+            .collect();
+        let mut columns = vec![Vec::new(); babies.len()];
+        let mut recipes = Vec::new();
+        for ((column, row, giant), terms) in products {
+            let steps = &babies[column as usize];
+            let index = |baby: &u32| steps.binary_search(baby).unwrap_or_default() as u32;
+            columns[column as usize].push(Group {
+                sum: sums.get(&(row, giant)).copied().unwrap_or_default(),
+                babies: terms.iter().map(|(baby, _)| index(baby)).collect(),
+                first: recipes.len(),
+            });
+            recipes.extend(terms.iter().map(|(_, diagonal)| (giant, *diagonal)));
+        }
+        Self {
+            babies,
+            giants,
+            columns,
+            recipes,
+        }
+    }
+}
+
 impl LinearTransform {
     /// Encodes the diagonals of a transform, on all threads of the current pool.
     ///
@@ -72,51 +135,17 @@ impl LinearTransform {
         resident: usize,
     ) -> Result<Self, CkksError> {
         validate(params, transform)?;
-        let step = transform.baby_step as u32;
-        let split = |d: &Diagonal| (d.rotation % step, d.rotation - d.rotation % step);
-        let count = |index: fn(&Block) -> u32| {
-            let last = transform.blocks.iter().map(|b| index(b) as usize + 1);
-            last.max().unwrap_or(0)
-        };
-        let mut babies = vec![BTreeSet::new(); count(|b| b.col)];
-        let mut giants = vec![BTreeSet::new(); count(|b| b.row)];
-        let mut products: BTreeMap<(u32, u32, u32), Vec<(u32, &Diagonal)>> = BTreeMap::new();
-        for block in &transform.blocks {
-            for diagonal in &block.diagonals {
-                let (baby, giant) = split(diagonal);
-                babies[block.col as usize].insert(baby);
-                giants[block.row as usize].insert(giant);
-                let group = products.entry((block.col, block.row, giant)).or_default();
-                group.push((baby, diagonal));
-            }
-        }
-        let sorted = |sets: Vec<BTreeSet<u32>>| -> Vec<Vec<u32>> {
-            sets.into_iter().map(|s| s.into_iter().collect()).collect()
-        };
-        let (babies, giants) = (sorted(babies), sorted(giants));
-        if products.values().any(|terms| terms.len() > MAX_TERMS) {
+        let Split {
+            babies,
+            giants,
+            columns,
+            recipes,
+        } = Split::new(transform);
+        if columns.iter().flatten().any(|g| g.babies.len() > MAX_TERMS) {
             return Err(CkksError::Transform {
                 name: transform.name.clone(),
                 reason: format!("a giant step sums up more than {MAX_TERMS} diagonals"),
             });
-        }
-        let sums: BTreeMap<(u32, u32), usize> = (0_u32..)
-            .zip(&giants)
-            .flat_map(|(row, giants)| giants.iter().map(move |g| (row, *g)))
-            .enumerate()
-            .map(|(sum, key)| (key, sum))
-            .collect();
-        let mut columns = vec![Vec::new(); babies.len()];
-        let mut recipes: Vec<(u32, &Diagonal)> = Vec::new();
-        for ((column, row, giant), terms) in products {
-            let steps = &babies[column as usize];
-            let index = |baby: &u32| steps.binary_search(baby).unwrap_or_default() as u32;
-            columns[column as usize].push(Group {
-                sum: sums.get(&(row, giant)).copied().unwrap_or_default(),
-                babies: terms.iter().map(|(baby, _)| index(baby)).collect(),
-                first: recipes.len(),
-            });
-            recipes.extend(terms.iter().map(|(_, diagonal)| (giant, *diagonal)));
         }
         let log_run = (params.slots() / transform.period).trailing_zeros();
         let shape = (transform.period, transform.level, &transform.plain_scale);

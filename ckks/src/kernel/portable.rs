@@ -140,7 +140,7 @@ pub(crate) fn mac_broadcast<W: Word>(
     let (positions, width) = broadcast_group(work.log_run);
     let streams = split_terms(work.terms);
     for i in 0..out0.len() {
-        let within = i % positions >> work.log_run;
+        let within = (i % positions) >> work.log_run;
         let (mut sum0, mut sum1) = (0_u128, 0_u128);
         for (terms, factors) in streams.iter().zip(factors) {
             let group = i / positions * terms.len();
