@@ -9,6 +9,7 @@ use cipherloom_ir::plan::{self, ClientPlan};
 use cipherloom_ir::security::Security;
 use cipherloom_ir::tensor::{self, Module};
 use cipherloom_ir::{Range, Tensors};
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,6 +32,8 @@ use std::path::{Path, PathBuf};
 pub struct Compiler {
     inner: cipherloom_compiler::Compiler,
     samples: Vec<Tensors>,
+    ranges: BTreeMap<String, Range>,
+    margin: Option<f64>,
     max_memory: Option<u64>,
     print_after: PrintAfter,
     stop_after: Option<String>,
@@ -99,6 +102,7 @@ impl Compiler {
     #[must_use]
     pub fn input_range(mut self, input: &str, range: Range) -> Self {
         self.inner = self.inner.input_range(input, range.lo, range.hi);
+        self.ranges.insert(input.to_owned(), range);
         self
     }
 
@@ -109,10 +113,11 @@ impl Compiler {
         self
     }
 
-    /// The factor by which values may exceed their measured or declared ranges.
+    /// The factor by which values may exceed their measured or declared ranges; 2, or 1 for a program without samples, whose
+    /// declared ranges are meant as they stand.
     #[must_use]
     pub fn margin(mut self, margin: f64) -> Self {
-        self.inner = self.inner.margin(margin);
+        self.margin = Some(margin);
         self
     }
 
@@ -198,9 +203,14 @@ impl Compiler {
                 known.join(", ")
             )));
         }
+        let as_declared = model.program().is_some() && self.samples.is_empty();
+        if let (Some(program), true) = (model.program(), as_declared) {
+            program.check_domains(&self.ranges)?;
+        }
         let mut compiler = self
             .inner
             .clone()
+            .margin(self.margin.unwrap_or(if as_declared { 1.0 } else { 2.0 }))
             .calibrate(self.samples.clone())
             .print_after(self.print_after.clone());
         if let Some(pass) = &self.stop_after {

@@ -42,6 +42,9 @@ pub enum Error {
     /// A model cannot be imported.
     #[error(transparent)]
     Import(#[from] cipherloom_compiler::onnx::ImportError),
+    /// A program is faulty.
+    #[error(transparent)]
+    Loom(#[from] cipherloom_compiler::loom::LoomError),
     /// A model cannot be compiled.
     #[error(transparent)]
     Compile(cipherloom_compiler::CompileError),

@@ -50,11 +50,11 @@ pub use cipherloom_client::{
 pub use cipherloom_compiler::CompileError;
 pub use cipherloom_compiler::compile::StepReport;
 pub use cipherloom_compiler::cost::{CostModel, CostModelError};
-pub use cipherloom_compiler::onnx;
+pub use cipherloom_compiler::{loom, onnx};
 pub use cipherloom_ir::plan::{ClientPlan, client_plan_from_bytes, client_plan_to_bytes};
 pub use cipherloom_ir::security::Security;
 pub use cipherloom_ir::{DType, Range, Tensor, Tensors};
 pub use cipherloom_runtime::{Server, ServerError, ServerPlan, memory};
 pub use compiler::{Compiled, Compiler, Stage, passes};
 pub use error::Error;
-pub use model::Model;
+pub use model::{Model, read_program};

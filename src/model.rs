@@ -1,17 +1,35 @@
-//! A network, as read from a file.
+//! A network or program, as read from a file.
 
 use crate::data::PortSpec;
-use crate::{Error, onnx};
+use crate::data::npz::Arrays;
+use crate::{Error, files, onnx};
+use cipherloom_compiler::loom::{self, Program, Resources};
+use cipherloom_ir::Tensor;
 use cipherloom_ir::tensor::Module;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A network that has been read and checked, ready to be compiled.
 #[derive(Clone, Debug)]
 pub struct Model {
     module: Module,
+    program: Option<Arc<Program>>,
 }
 
 impl Model {
+    /// Reads an ONNX model, or a program where the file's name ends in `.loom`.
+    ///
+    /// # Errors
+    /// As [`Self::from_onnx`] and [`Self::from_loom`].
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        if path.extension().is_some_and(|e| e == "loom") {
+            Self::from_loom(path)
+        } else {
+            Self::from_onnx(path)
+        }
+    }
+
     /// Reads an ONNX model.
     ///
     /// # Errors
@@ -27,6 +45,33 @@ impl Model {
     pub fn from_onnx_with(path: impl AsRef<Path>, options: &onnx::Options) -> Result<Self, Error> {
         Ok(Self {
             module: onnx::import_file_with(path.as_ref(), options)?,
+            program: None,
+        })
+    }
+
+    /// Reads a program in the language of `docs/loom.md`. The files that it names are looked for beside it.
+    ///
+    /// # Errors
+    /// [`Error::Read`] for a file that is missing or no text, [`Error::Loom`] with all faults of the program.
+    pub fn from_loom(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let source = read_program(path)?;
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+        let beside = path.parent().unwrap_or(Path::new("")).to_owned();
+        Self::of_program(&name.unwrap_or_default(), &source, &beside)
+    }
+
+    /// Reads a program from its text; `name` stands for it in errors, and the files that it names are looked for in a
+    /// folder.
+    ///
+    /// # Errors
+    /// [`Error::Loom`] with all faults of the program.
+    pub fn of_program(name: &str, source: &str, folder: &Path) -> Result<Self, Error> {
+        let files = Files(folder.to_owned());
+        let program = loom::read(name, source, &files)?;
+        Ok(Self {
+            module: program.module.clone(),
+            program: Some(Arc::new(program)),
         })
     }
 
@@ -35,8 +80,53 @@ impl Model {
         &self.module
     }
 
+    /// The program, where the model is one.
+    pub(crate) fn program(&self) -> Option<&Program> {
+        self.program.as_deref()
+    }
+
     /// What the network's inputs are, for [`crate::data::read_inputs`].
     pub fn inputs(&self) -> Vec<PortSpec> {
         PortSpec::of_module(&self.module)
+    }
+}
+
+/// The text of a program.
+///
+/// # Errors
+/// [`Error::Read`] for a file that is missing or no text.
+pub fn read_program(path: &Path) -> Result<String, Error> {
+    String::from_utf8(files::read(path)?).map_err(|_| Error::Read {
+        path: path.into(),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidData, "it is no UTF-8 text"),
+    })
+}
+
+/// The files in a program's folder.
+struct Files(PathBuf);
+
+impl Resources for Files {
+    fn array(&self, path: &str, name: Option<&str>) -> Result<Tensor, String> {
+        let bytes = files::read(&self.0.join(path)).map_err(|e| e.to_string())?;
+        let mut arrays = Arrays::open(&bytes, "array").map_err(|e| format!("{path}: {e}"))?;
+        let names = arrays.names();
+        let wanted = match (name, &names[..]) {
+            (Some(name), _) if names.iter().any(|n| n == name) => name.to_owned(),
+            (None, [only]) => only.clone(),
+            (Some(name), _) => {
+                return Err(format!("{path} has no array {name:?}; it has {names:?}"));
+            }
+            (None, _) => {
+                return Err(format!(
+                    "{path} holds several arrays, {names:?}: name one of them"
+                ));
+            }
+        };
+        arrays.read(&wanted).map_err(|e| format!("{path}: {e}"))
+    }
+
+    fn model(&self, path: &str) -> Result<Module, String> {
+        let options = onnx::Options::default();
+        onnx::import_file_with(&self.0.join(path), &options).map_err(|e| e.to_string())
     }
 }

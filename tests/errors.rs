@@ -397,7 +397,7 @@ fn options_that_make_no_sense() {
         assert!(error.contains(expected), "{option}: {error}");
     }
     fs::write(path.join("a.loom"), "").unwrap();
-    assert!(refused(path, "compile a.loom -o out").contains("not available yet"));
+    assert!(refused(path, "compile a.loom -o out").contains("the program has no output"));
     assert!(refused(path, "nonsense").contains("unrecognized subcommand"));
     assert!(refused(path, "run m/server.plan").contains("required"));
     assert!(refused(path, &format!("{RUN} --threads 0")).contains("--threads 0"));

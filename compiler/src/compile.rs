@@ -409,7 +409,12 @@ impl Compiler {
                 "it must be a number of bits from 0 to 40",
             );
         }
-        let mut ranges = BTreeMap::new();
+        // Ranges that the model itself declares come first.
+        let declared = module.inputs.iter();
+        let declared = declared.map(|i| (i, module.graph.get(i.node).and_then(|n| n.range)));
+        let mut ranges: BTreeMap<String, Range> = declared
+            .filter_map(|(i, range)| Some((i.name.clone(), range?)))
+            .collect();
         for (name, lo, hi) in &self.ranges {
             if !module.inputs.iter().any(|i| i.name == *name) {
                 let known = module.inputs.iter().map(|i| i.name.clone()).collect();

@@ -23,6 +23,14 @@ fn write_all() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let model = fs::read(root.join("tests/data/models/digits-mlp-square.onnx"));
     save("onnx_import", "digits", &model.expect("the model is there"));
+    for folder in ["examples/hefactory", "examples/loom"] {
+        for entry in fs::read_dir(root.join(folder)).expect("the folder is there") {
+            let path = entry.expect("the folder is read").path();
+            let name = path.file_stem().map(|n| n.to_string_lossy().into_owned());
+            let program = fs::read(&path).expect("the program is there");
+            save("loom", &name.unwrap_or_default(), &program);
+        }
+    }
     save("tensor_text", "tiny", seeds::NETWORK.as_bytes());
     save(
         "tensor_text",

@@ -19,6 +19,8 @@ pub enum Origin {
     Port(String),
     /// A line of an IR text.
     Text(usize),
+    /// A place in a program: `prog.loom:7:13`.
+    Source(String),
     /// A pass that made the operation of its own accord.
     Pass(Cow<'static, str>),
     /// Several origins that a rewrite merged, in order and without repeats.
@@ -57,6 +59,7 @@ impl fmt::Display for Origin {
             Origin::Onnx { index, name, op } => write!(f, "node {index} {op} {name:?}"),
             Origin::Port(name) => write!(f, "port {name:?}"),
             Origin::Text(line) => write!(f, "line {line}"),
+            Origin::Source(place) => f.write_str(place),
             Origin::Pass(pass) => write!(f, "pass {pass}"),
             Origin::Merged(parts) => {
                 for (i, part) in parts.iter().enumerate() {

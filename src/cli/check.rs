@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Arguments of `check`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// An .onnx file, or the folder of a compiled model
+    /// An .onnx file, a .loom program, or the folder of a compiled model
     #[arg(value_name = "MODEL|DIR")]
     model: PathBuf,
     /// The inputs: an array per input of the model, named as it

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Arguments of `compile`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The network, an .onnx file
+    /// The network, an .onnx file, or a .loom program
     #[arg(value_name = "MODEL")]
     model: PathBuf,
     /// The folder for server.plan and client.plan; made if it is not there

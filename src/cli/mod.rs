@@ -7,6 +7,7 @@ mod compile;
 mod decrypt;
 mod encrypt;
 mod explain;
+mod fmt;
 mod infer;
 mod keygen;
 mod ops;
@@ -42,7 +43,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Compile a network: writes DIR/server.plan and DIR/client.plan
+    /// Compile a network or program: writes DIR/server.plan and DIR/client.plan
     Compile(compile::Args),
     /// Say what a plan costs and why
     Explain(explain::Args),
@@ -62,6 +63,8 @@ enum Command {
     Bench(bench::Args),
     /// Measure this machine's rates for --cost-model
     Calibrate(calibrate::Args),
+    /// Lay .loom programs out
+    Fmt(fmt::Args),
     /// List the supported ONNX operators
     Ops(ops::Args),
 }
@@ -95,6 +98,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Check(args) => check::main(ui, args),
         Command::Bench(args) => bench::main(ui, args),
         Command::Calibrate(args) => calibrate::main(ui, args),
+        Command::Fmt(args) => fmt::main(ui, args),
         Command::Ops(args) => ops::main(ui, args),
     };
     match outcome {

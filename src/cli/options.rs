@@ -88,10 +88,12 @@ impl CompileOptions {
     pub(crate) fn model(&self, path: &Path) -> Result<Model, Error> {
         self.check_available()?;
         if path.extension().is_some_and(|e| e == "loom") {
-            return Err(Error::Unavailable(format!(
-                "{}: compiling .loom files",
-                path.display()
-            )));
+            if self.output.is_some() {
+                let text =
+                    "--output is for ONNX models: a program says itself what its outputs are";
+                return Err(Error::Usage(text.into()));
+            }
+            return Model::from_loom(path);
         }
         Model::from_onnx_with(
             path,

@@ -154,6 +154,7 @@ fn encode_origin(origin: &Origin) -> Vec<proto::Origin> {
         Origin::Onnx { index, name, op } => part(1, *index, name, op),
         Origin::Port(name) => part(2, 0, name, ""),
         Origin::Text(line) => part(3, *line, "", ""),
+        Origin::Source(place) => part(5, 0, place, ""),
         Origin::Pass(name) => part(4, 0, name, ""),
         Origin::Merged(parts) => parts.iter().flat_map(encode_origin).collect(),
     }
@@ -172,6 +173,7 @@ fn decode_origin(parts: Vec<proto::Origin>) -> Result<Origin, PlanError> {
                 2 => Origin::Port(part.name),
                 3 => Origin::Text(size(part.index)?),
                 4 => Origin::Pass(part.name.into()),
+                5 => Origin::Source(part.name),
                 kind => return Err(bad(format!("origin of kind {kind}"))),
             })
         })

@@ -243,6 +243,7 @@ impl<'a> Line<'a> {
                 },
                 "port" => Origin::Port(cursor.text().map_err(shifted)?),
                 "line" => Origin::Text(cursor.number().map_err(shifted)?),
+                "source" => Origin::Source(cursor.text().map_err(shifted)?),
                 "pass" => Origin::Pass(cursor.word_or_text().map_err(shifted)?.into()),
                 "merged" => continue,
                 other => {

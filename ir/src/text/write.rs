@@ -113,6 +113,7 @@ pub(crate) fn origin(origin: &Origin) -> String {
         Origin::Onnx { index, name, op } => format!("node {index} {} {}", word(op), quote(name)),
         Origin::Port(name) => format!("port {}", quote(name)),
         Origin::Text(line) => format!("line {line}"),
+        Origin::Source(place) => format!("source {}", quote(place)),
         Origin::Pass(pass) => format!("pass {}", word(pass)),
         Origin::Merged(parts) if parts.is_empty() => "merged".into(),
         Origin::Merged(parts) => parts

@@ -1,0 +1,382 @@
+//! Programs in the language of `.loom` files, compiled as they stand and run encrypted, against references written out here.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use cipherloom::{Client, Compiler, Model, Server, Tensor, Tensors};
+use common::{ok, refused};
+use std::fs;
+use std::path::Path;
+
+/// Numbers within a range, both ends among them, in an order that looks like none.
+fn numbers(count: usize, lo: f64, hi: f64, seed: u64) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f64 / (1_u64 << 24) as f64
+    };
+    let mut values: Vec<f64> = (0..count).map(|_| lo + (hi - lo) * next()).collect();
+    values[0] = lo;
+    values[count - 1] = hi;
+    values
+}
+
+/// A program of `examples`, encrypted: `precision` is asked for, and reached by each output, in bits of the largest value.
+struct Run {
+    path: &'static str,
+    precision: f64,
+    keep_tail: bool,
+    inputs: Vec<(&'static str, Vec<usize>, Vec<f64>)>,
+    expected: Vec<(&'static str, Vec<f64>)>,
+}
+
+impl Run {
+    fn new(path: &'static str, inputs: Vec<(&'static str, Vec<usize>, Vec<f64>)>) -> Self {
+        Self {
+            path,
+            precision: 15.0,
+            keep_tail: false,
+            inputs,
+            expected: vec![],
+        }
+    }
+
+    fn gives(mut self, output: &'static str, expected: Vec<f64>) -> Self {
+        self.expected.push((output, expected));
+        self
+    }
+
+    /// Functions at this precision, computed encrypted even where the client could.
+    fn to(mut self, bits: f64) -> Self {
+        self.precision = bits;
+        self.keep_tail = true;
+        self
+    }
+
+    fn check(self) {
+        let model = Model::from_loom(Path::new("examples").join(self.path))
+            .map_err(|e| e.to_string())
+            .unwrap();
+        let compiler = Compiler::new()
+            .precision(self.precision)
+            .keep_tail(self.keep_tail);
+        let compiled = compiler
+            .compile(&model)
+            .map_err(|e| format!("{}: {e}", self.path))
+            .unwrap();
+        let client = Client::new(compiled.client_plan()).unwrap();
+        let server = Server::new(compiled.server_plan(), client.evaluation_key().unwrap()).unwrap();
+        let tensors = self.inputs.into_iter();
+        let given: Tensors = tensors
+            .map(|(name, shape, data)| (name.to_owned(), Tensor::new(shape, data).unwrap()))
+            .collect();
+        let found = client
+            .decrypt(&server.run(&client.encrypt(&given).unwrap()).unwrap())
+            .unwrap();
+        assert_eq!(found.len(), self.expected.len(), "{}", self.path);
+        for (name, expected) in self.expected {
+            let found = found[name].data();
+            assert_eq!(found.len(), expected.len(), "{} {name}", self.path);
+            let largest = expected.iter().fold(0.0_f64, |m, e| m.max(e.abs()));
+            let error = found
+                .iter()
+                .zip(&expected)
+                .map(|(f, e)| (f - e).abs())
+                .fold(0.0, f64::max);
+            let bits = -(error / largest).log2();
+            println!("{} {name}: {bits:.1} bits", self.path);
+            assert!(
+                bits >= self.precision,
+                "{} {name}: {bits:.1} bits, error {error}",
+                self.path
+            );
+        }
+    }
+}
+
+/// A cross-correlation of a square image with a square kernel.
+fn correlate(image: &[f64], kernel: &[f64]) -> Vec<f64> {
+    let side = |n: usize| (n as f64).sqrt() as usize;
+    let (n, k) = (side(image.len()), side(kernel.len()));
+    let places = (0..=n - k).flat_map(|i| (0..=n - k).map(move |j| (i, j)));
+    let sum = |(i, j): (usize, usize)| {
+        (0..k * k)
+            .map(|t| kernel[t] * image[(i + t / k) * n + j + t % k])
+            .sum()
+    };
+    places.map(sum).collect()
+}
+
+fn zip(a: &[f64], b: &[f64], f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    a.iter().zip(b).map(|(x, y)| f(*x, *y)).collect()
+}
+
+/// The product of a matrix of so many columns with another.
+fn product(a: &[f64], inner: usize, b: &[f64]) -> Vec<f64> {
+    let (rows, columns) = (a.len() / inner, b.len() / inner);
+    let entry = |r: usize, c: usize| {
+        (0..inner)
+            .map(|k| a[r * inner + k] * b[k * columns + c])
+            .sum()
+    };
+    (0..rows * columns)
+        .map(|i| entry(i / columns, i % columns))
+        .collect()
+}
+
+#[test]
+fn hefactorys_programs_are_right_under_encryption() {
+    let image = numbers(4096, 1.0, 4096.0, 1);
+    Run::new(
+        "hefactory/box_blur.loom",
+        vec![("image", vec![64, 64], image.clone())],
+    )
+    .gives("blurred", correlate(&image, &[1.0 / 9.0; 9]))
+    .check();
+    Run::new(
+        "hefactory/gx_kernel.loom",
+        vec![("image", vec![64, 64], image.clone())],
+    )
+    .gives(
+        "gradient",
+        correlate(&image, &[-1.0, 0.0, 1.0, -2.0, 0.0, 2.0, -1.0, 0.0, 1.0]),
+    )
+    .check();
+    let up: Vec<f64> = (1..=8).map(f64::from).collect();
+    let down: Vec<f64> = up.iter().rev().copied().collect();
+    Run::new(
+        "hefactory/dot_product.loom",
+        vec![("a", vec![8], up.clone()), ("b", vec![8], down.clone())],
+    )
+    .gives("clear_product", vec![120.0])
+    .gives("product", vec![120.0])
+    .check();
+    let (bits, others) = (
+        [1., 0., 0., 1., 1., 0., 1., 0.],
+        [1., 1., 0., 0., 1., 0., 0., 1.],
+    );
+    Run::new(
+        "hefactory/hamming_distance.loom",
+        vec![("a", vec![8], bits.into()), ("b", vec![8], others.into())],
+    )
+    .gives("distance", vec![4.0])
+    .check();
+    Run::new(
+        "hefactory/linear_polynomial.loom",
+        vec![("x", vec![8], up.clone())],
+    )
+    .gives("y", up.iter().map(|x| 3.0 * x + 7.0).collect())
+    .check();
+    Run::new(
+        "hefactory/quadratic_polynomial.loom",
+        vec![("x", vec![8], up.clone())],
+    )
+    .gives(
+        "y",
+        up.iter().map(|x| 2.0 * x * x + 3.0 * x + 7.0).collect(),
+    )
+    .check();
+    let (v, a, b) = (
+        numbers(16, 1.0, 16.0, 2),
+        numbers(256, 1.0, 16.0, 3),
+        numbers(256, 1.0, 16.0, 4),
+    );
+    let m: Vec<f64> = (1..=256).map(f64::from).collect();
+    let inputs = vec![
+        ("v", vec![16], v.clone()),
+        ("a", vec![16, 16], a.clone()),
+        ("b", vec![16, 16], b.clone()),
+    ];
+    Run::new("hefactory/matrix_multiplication.loom", inputs)
+        .gives("of_vector", product(&m, 16, &v))
+        .gives("of_matrices", product(&a, 16, &b))
+        .check();
+    let image = numbers(256, 1.0, 256.0, 5);
+    let maps = [[1.0, 0.0, 0.0, -1.0], [0.0, 1.0, -1.0, 0.0]].map(|k| correlate(&image, &k));
+    let activated = maps.each_ref().map(|m| {
+        m.iter()
+            .map(|x| 2.0 * x * x + 3.0 * x + 7.0)
+            .collect::<Vec<_>>()
+    });
+    let weight: Vec<f64> = (1..=225 * 15).map(f64::from).collect();
+    let sum = zip(&activated[0], &activated[1], |x, y| x + y);
+    Run::new(
+        "hefactory/dl_benchmark.loom",
+        vec![("image", vec![16, 16], image.clone())],
+    )
+    .gives("scores", product(&sum, 225, &weight))
+    .check();
+}
+
+/// With roots: to 8 bits of the largest output over the declared domain, 0 included.
+#[test]
+fn hefactorys_roots_are_right_under_encryption() {
+    let image = numbers(256, 1.0, 256.0, 5);
+    let maps = [[1.0, 0.0, 0.0, -1.0], [0.0, 1.0, -1.0, 0.0]].map(|k| correlate(&image, &k));
+    Run::new(
+        "hefactory/robert_cross.loom",
+        vec![("image", vec![16, 16], image)],
+    )
+    .gives("edges", zip(&maps[0], &maps[1], f64::hypot))
+    .to(8.0)
+    .check();
+    let (a, b) = (
+        [1., 8., 3., 4.5, 8., 1., 2., 7.],
+        [1., 1., 3.1, 4.5, 7., 8., 2., 3.],
+    );
+    let each = zip(&a, &b, |x, y| (x - y).abs());
+    let distance = each.iter().map(|d| d * d).sum::<f64>().sqrt();
+    Run::new(
+        "hefactory/l2_distance.loom",
+        vec![("a", vec![8], a.into()), ("b", vec![8], b.into())],
+    )
+    .gives("distance", vec![distance])
+    .gives("each", each)
+    .to(8.0)
+    .check();
+}
+
+#[test]
+fn other_examples_are_right_under_encryption() {
+    let one = |path: &'static str, data: Vec<f64>| {
+        let input = match path {
+            "loom/logistic_regression.loom" => "features",
+            path if path.contains("vector") => "v",
+            _ => "x",
+        };
+        Run::new(path, vec![(input, vec![data.len()], data)])
+    };
+    let x = numbers(8, -4.0, 4.0, 6);
+    one("loom/absolute_value.loom", x.clone())
+        .gives("y", x.iter().map(|x| x.abs()).collect())
+        .to(7.0)
+        .check();
+    let x = numbers(8, 1.0, 10.0, 7);
+    one("loom/inverse.loom", x.clone())
+        .gives("y", x.iter().map(|x| 1.0 / x).collect())
+        .to(10.0)
+        .check();
+    let x = numbers(8, 0.0, 9.0, 8);
+    one("loom/square_root.loom", x.clone())
+        .gives("y", x.iter().map(|x| x.sqrt()).collect())
+        .to(7.0)
+        .check();
+    let x = numbers(8, -8.0, 8.0, 9);
+    one("loom/negation.loom", x.clone())
+        .gives("y", x.iter().map(|x| -x).collect())
+        .check();
+    let x = numbers(8, -1.0, 1.0, 10);
+    let polynomial = |x: &f64| 0.5 - x + 0.25 * x * x + 2.0 * x * x * x;
+    one("loom/polynomial_evaluation.loom", x.clone())
+        .gives("y", x.iter().map(polynomial).collect())
+        .check();
+    let weight = [0.6, -1.2, 0.3, 0.8, -0.5, 1.1, -0.7, 0.4];
+    let score = 0.25 + zip(&x, &weight, |a, b| a * b).iter().sum::<f64>();
+    let probability = vec![1.0 / (1.0 + (-score).exp())];
+    one("loom/logistic_regression.loom", x.clone())
+        .gives("probability", probability.clone())
+        .to(10.0)
+        .check();
+    // The client finishes the sigmoid where it may.
+    one("loom/logistic_regression.loom", x)
+        .gives("probability", probability)
+        .check();
+    let v = numbers(4, -1.0, 1.0, 11);
+    let m: Vec<f64> = (1..=12).map(f64::from).collect();
+    one("loom/vector_matrix.loom", v.clone())
+        .gives("y", product(&v, 4, &m))
+        .check();
+    let v = numbers(8, 0.0, 1.0, 12);
+    let running: Vec<f64> = (1..=8).map(|n| v[..n].iter().sum()).collect();
+    one("loom/vector_accumulation.loom", v)
+        .gives("sum_of_all", vec![running[7]])
+        .gives("running", running)
+        .check();
+}
+
+#[test]
+fn ten_programs_take_few_lines() {
+    let mut lines = 0;
+    let mut programs = 0;
+    for entry in fs::read_dir("examples/hefactory").unwrap() {
+        let text = fs::read_to_string(entry.unwrap().path()).unwrap();
+        let counts = |l: &&str| !l.trim().is_empty() && !l.trim().starts_with('#');
+        lines += text.lines().filter(counts).count();
+        programs += 1;
+    }
+    assert_eq!(programs, 10);
+    assert!(lines <= 100, "{lines} lines");
+}
+
+#[test]
+fn the_command_line_takes_programs() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    fs::write(
+        path.join("p.loom"),
+        "input x:encrypted[ 4 ] in 0 .. 2 # four\noutput y=sqrt( x@ones([4,4])+1 )\n",
+    )
+    .unwrap();
+    let mut input = Vec::new();
+    let x = Tensor::from_vec(vec![0.0, 2.0, 1.0, 0.5]);
+    cipherloom::data::npy::write(&x, cipherloom::DType::F64, &mut input).unwrap();
+    fs::write(path.join("x.npy"), input).unwrap();
+    // Formatting: what is to be done, done, and nothing left to do.
+    assert!(refused(path, "fmt --check p.loom").contains("p.loom"));
+    ok(path, "fmt p.loom");
+    let formatted =
+        "input x: encrypted[4] in 0..2  # four\noutput y = sqrt(x @ ones([4, 4]) + 1)\n";
+    assert_eq!(fs::read_to_string(path.join("p.loom")).unwrap(), formatted);
+    ok(path, "fmt --check p.loom");
+    ok(path, "compile p.loom -o plan --keep-tail --precision 8");
+    let text = ok(path, "explain plan");
+    assert!(text.contains("p.loom:2:1"), "{text}");
+    ok(path, "infer plan --input x.npy -o y.npy");
+    let bytes = fs::read(path.join("y.npy")).unwrap();
+    let y = cipherloom::data::npz::Arrays::open(&bytes, "y")
+        .unwrap()
+        .read("y")
+        .unwrap();
+    assert!(
+        y.data().iter().all(|y| (y - 4.5_f64.sqrt()).abs() < 0.02),
+        "{y:?}"
+    );
+    ok(path, "check p.loom --input x.npy --encrypted 1");
+    // Faults name the line, and nothing is written.
+    fs::write(
+        path.join("bad.loom"),
+        "input x: encrypted[4] in -1..1\noutput y = sqrt(x) + z\n",
+    )
+    .unwrap();
+    let text = refused(path, "compile bad.loom -o bad");
+    assert!(
+        text.contains("bad.loom:2:22") && text.contains("there is no variable `z`"),
+        "{text}"
+    );
+    assert!(refused(path, "fmt missing.loom").contains("missing.loom"));
+    fs::write(
+        path.join("pole.loom"),
+        "input x: encrypted[4] in -1..1\noutput y = sqrt(x) + 1\n",
+    )
+    .unwrap();
+    let text = refused(path, "compile pole.loom -o bad");
+    assert!(
+        text.contains("pole.loom:2:12") && text.contains("no value below 0"),
+        "{text}"
+    );
+    // A narrower range leaves it out.
+    ok(
+        path,
+        "compile pole.loom -o pole --input-range x=0,1 --precision 8",
+    );
+    // A program without ranges asks for them.
+    fs::write(
+        path.join("open.loom"),
+        "input x: encrypted[4]\noutput y = x^2\n",
+    )
+    .unwrap();
+    assert!(refused(path, "compile open.loom -o bad").contains("--input-range x=LO,HI"));
+    ok(path, "compile open.loom -o open --input-range x=0,1");
+}
