@@ -1,7 +1,7 @@
 //! Programs in the language of `.loom` files (`docs/loom.md`), read into the tensor stage.
 //!
-//! The text is cut into statements ([`scan`]), each is parsed by a grammar, and the statements are carried out one after
-//! the other ([`lower`]): what depends on constants alone is computed at once, what depends on an encrypted input becomes
+//! The text is cut into statements (`scan`), each is parsed by a grammar, and the statements are carried out one after
+//! the other (`lower`): what depends on constants alone is computed at once, what depends on an encrypted input becomes
 //! an operation of the module. Every operation's origin is its statement's place. Faults are gathered and drawn under the
 //! source line.
 
