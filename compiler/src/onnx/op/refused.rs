@@ -47,9 +47,10 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<
 
 /// Why an operator of `ai.onnx.ml` without an importer is refused.
 fn of_ml(op_type: &str) -> Refusal {
-    if op_type.starts_with("TreeEnsemble") {
-        return Refusal::new("decision trees need exact comparisons: a later backend's work")
-            .help("train a linear model, a support vector machine or a network instead");
+    if op_type == "TreeEnsemble" {
+        return Refusal::new("this form of decision trees is not read yet").help(
+            "export with version 3 of ai.onnx.ml: TreeEnsembleClassifier or TreeEnsembleRegressor",
+        );
     }
     match op_type {
         "Imputer" | "Binarizer" => Refusal::new(

@@ -5,12 +5,14 @@
 
 mod array_feature_extractor;
 mod features;
+mod forest;
 mod labels;
 mod linear;
 mod normalizer;
 mod scaler;
 mod svm;
 mod svm_classifier;
+mod tree_ensemble;
 mod zip_map;
 
 use super::{Computation, Operator, OperatorInfo, computation, operator_table, since};
@@ -29,5 +31,7 @@ operator_table! { OPERATORS "ai.onnx.ml":
     "SVMClassifier" exact svm_classifier::import, "probabilities for two classes only; kernels RBF and SIGMOID approximated; labels by the client";
     "SVMRegressor" exact svm::regressor, "kernels RBF and SIGMOID approximated; one_class by the client";
     "Scaler" exact scaler::import, "";
+    "TreeEnsembleClassifier" client tree_ensemble::classifier, "no form under ckks; without PROBIT";
+    "TreeEnsembleRegressor" client tree_ensemble::regressor, "no form under ckks; sums and averages, without PROBIT";
     "ZipMap" exact zip_map::import, "yields the probabilities as a tensor";
 }
