@@ -72,6 +72,7 @@ impl Builder {
             range: Range { lo: -3.0, hi: 3.0 },
             mean_square: 0.5,
             noise: 1e-9,
+            approximation: None,
             origin: Origin::pass("test"),
         };
         self.graph.add(node, operands).unwrap()

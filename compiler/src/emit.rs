@@ -293,6 +293,7 @@ impl<'c> Emitter<'c> {
             scale: node.scale.clone(),
             range: node.range,
             noise: node.noise,
+            approximation: node.approximation,
             origin: node.origin.to_string(),
         });
         Ok(())

@@ -149,3 +149,68 @@ fn probe() {
         }
     }
 }
+
+/// The errors that a circuit states are the differences between the networks with functions and with polynomials.
+#[test]
+fn circuits_state_the_errors_of_their_approximations() {
+    let source = "input x: encrypted[6] in -2..2\n\
+                  let a = [[0.5, -1, 0.25], [1, 1, 0.5], [0, -0.5, 1], [0.75, 0, 1], [-1, 0.5, 0], [0.2, 0.4, -0.6]]\n\
+                  let h = tanh(x @ a)\n\
+                  let g = abs(h @ [[1, 0.5], [-0.5, 1], [0.25, -1]])\n\
+                  output y = g @ [[2, 1], [1, -3]]\n";
+    let program = cipherloom_compiler::loom::read(
+        "errors.loom",
+        source,
+        &cipherloom_compiler::loom::NoResources,
+    )
+    .unwrap();
+    let module = program.module;
+    let mut state = 7_u64;
+    let mut sample = || {
+        let element = |_| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 40) as f64 / f64::from(1_u32 << 22) - 2.0
+        };
+        let data = (0..6).map(element).collect();
+        Tensors::from([("x".to_owned(), Tensor::new(vec![6], data).unwrap())])
+    };
+    let samples: Vec<Tensors> = (0..32).map(|_| sample()).collect();
+    let compiled = cipherloom_compiler::Compiler::new()
+        .precision(8.0)
+        .calibrate(samples.clone())
+        .compile(&module)
+        .unwrap();
+    assert_eq!(compiled.approximations.len(), 2);
+    let (mut squares, mut count) = (0.0, 0.0);
+    for sample in &samples {
+        let exact = eval(&module, sample).unwrap();
+        let found = eval(&compiled.tensor, sample).unwrap();
+        for (e, f) in exact["y"].data().iter().zip(found["y"].data()) {
+            squares += (e - f) * (e - f);
+            count += 1.0;
+        }
+    }
+    let expected: f64 = squares / count;
+    assert!(expected > 1e-9, "{expected:e}");
+    let node = |id| compiled.circuit.graph.get(id).unwrap();
+    let stated = node(compiled.circuit.outputs[0].node)
+        .approximation
+        .unwrap();
+    assert!(
+        (stated / expected - 1.0).abs() < 1e-6,
+        "{stated:e} {expected:e}"
+    );
+    let input = node(compiled.circuit.inputs[0].node);
+    assert_eq!(input.approximation, Some(0.0));
+    // Steps say the same, and what lies within a polynomial has no counterpart.
+    let last = compiled.plan.steps.last().unwrap();
+    assert_eq!(last.approximation, Some(stated));
+    let unknown = compiled
+        .plan
+        .steps
+        .iter()
+        .filter(|s| s.approximation.is_none());
+    assert!(unknown.count() > 0);
+}

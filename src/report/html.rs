@@ -36,22 +36,22 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
         "<table>\n<tr><th class=\"l\">operation</th><th>level</th><th>scale, bits</th><th>noise, bits</th>\
+         <th>approximation, bits</th>\
          <th>range</th><th>rotations</th><th>expected, ms</th><th class=\"l\"></th></tr>"
     )?;
     for layer in &report.layers {
         writeln!(
             out,
-            "<tr class=\"layer\"><td colspan=\"6\">{}</td><td>{:.3}</td><td></td></tr>",
+            "<tr class=\"layer\"><td colspan=\"7\">{}</td><td>{:.3}</td><td></td></tr>",
             escape(&layer.layer),
             1e3 * layer.latency_s
         )?;
         for step in &layer.steps {
-            let noise = step
-                .noise_bits
-                .map_or_else(|| "–".into(), |b| format!("{b:.1}"));
+            let bits = |b: Option<f64>| b.map_or_else(|| "–".into(), |b| format!("{b:.1}"));
+            let (noise, approximation) = (bits(step.noise_bits), bits(step.approximation_bits));
             writeln!(
                 out,
-                "<tr><td class=\"l\" title=\"{}\">{}</td><td>{}</td><td>{:.2}</td><td>{noise}</td>\
+                "<tr><td class=\"l\" title=\"{}\">{}</td><td>{}</td><td>{:.2}</td><td>{noise}</td><td>{approximation}</td>\
                  <td>[{:.4}, {:.4}]</td><td>{}</td><td>{:.3}</td><td class=\"l\"><span class=\"bar\" style=\"width:{}em\"></span></td></tr>",
                 escape(&step.detail),
                 step.op,

@@ -220,6 +220,9 @@ pub struct StepReport {
     pub log_scale: f64,
     /// Bits of the standard deviation of the result's error.
     pub noise_bits: Option<f64>,
+    /// Bits of the root of the mean square error that polynomials in place of functions cause, on the calibration samples;
+    /// none where there is no error, or it is not known.
+    pub approximation_bits: Option<f64>,
     /// The result's range, without margin.
     pub range: [f64; 2],
     /// Rotations.
@@ -422,6 +425,7 @@ fn layers(plan: &Plan, seconds: &[f64]) -> Vec<LayerReport> {
             level: step.level,
             log_scale: step.scale.log2(),
             noise_bits: noise_bits(step.noise),
+            approximation_bits: step.approximation.and_then(noise_bits),
             range: [step.range.lo, step.range.hi],
             rotations,
             latency_s,

@@ -91,26 +91,26 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "\n lvl  scale   noise  rot        ms | range                 | operation"
+        "\n lvl  scale   noise  approx  rot        ms | range                 | operation"
     )?;
     for layer in &report.layers {
         writeln!(
             out,
-            "                        {:>10.3} |                       | {}",
+            "                                {:>10.3} |                       | {}",
             1e3 * layer.latency_s,
             layer.layer
         )?;
         for step in &layer.steps {
-            let noise = step
-                .noise_bits
-                .map_or_else(|| "-".into(), |b| format!("{b:.1}"));
+            let bits = |b: Option<f64>| b.map_or_else(|| "-".into(), |b| format!("{b:.1}"));
+            let (noise, approximation) = (bits(step.noise_bits), bits(step.approximation_bits));
             let range = format!("[{:.4}, {:.4}]", step.range[0], step.range[1]);
             writeln!(
                 out,
-                " {:>3}  {:>5.2}  {:>6}  {:>3}  {:>8.3} | {:<21} |   {}{}{}",
+                " {:>3}  {:>5.2}  {:>6}  {:>6}  {:>3}  {:>8.3} | {:<21} |   {}{}{}",
                 step.level,
                 step.log_scale,
                 noise,
+                approximation,
                 step.rotations,
                 1e3 * step.latency_s,
                 range,

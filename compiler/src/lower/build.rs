@@ -190,6 +190,11 @@ impl Builder<'_> {
             range: self.statistics.ranges[v],
             mean_square: self.statistics.mean_square(v),
             noise: self.noise[v],
+            approximation: self
+                .statistics
+                .approximations
+                .as_ref()
+                .and_then(|a| a.get(v).copied()),
             origin: self.network.values[v].origin.clone(),
         }
     }
@@ -356,6 +361,8 @@ impl Builder<'_> {
                 range: *moments.ranges.get(value).ok_or_else(missing)?,
                 mean_square: *moments.mean_squares.get(value).ok_or_else(missing)?,
                 noise: by.iter().zip(&errors).map(|(a, e)| a * e).sum(),
+                // What lies within a polynomial stands for nothing in the network.
+                approximation: None,
                 ..done.clone()
             };
             let node = if last { done.clone() } else { node };

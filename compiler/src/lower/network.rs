@@ -1,6 +1,7 @@
 //! The network between the two stages: a few values that will be ciphertexts, joined by sums of matrices and by
 //! products.
 
+mod exact;
 mod factors;
 mod fold;
 mod make;
@@ -13,8 +14,10 @@ use super::sparse::{self, LANES};
 use cipherloom_ir::Origin;
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::value::Tensors;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub(crate) use exact::Exact;
 pub(crate) use factors::fold_factors;
 pub(crate) use fold::Fold;
 pub(crate) use make::build;
@@ -101,13 +104,36 @@ pub(crate) struct Network {
     pub(crate) values: Vec<Value>,
     /// For each output of the module, in order, its value.
     pub(crate) outputs: Vec<usize>,
+    /// The functions that values stand for.
+    pub(crate) exact: BTreeMap<usize, Exact>,
+    /// Whether a function was replaced by something that no value alone stands for.
+    pub(crate) inexact: bool,
 }
 
 impl Network {
     /// All values for several samples; `None` where an input is missing or has another number of elements.
     pub(crate) fn eval(&self, samples: [&Tensors; LANES]) -> Option<Vec<Vec<[f64; LANES]>>> {
+        self.eval_with(samples, &|_| None)
+    }
+
+    /// The same with the functions themselves in place of what approximates them.
+    pub(crate) fn eval_exact(&self, samples: [&Tensors; LANES]) -> Option<Vec<Vec<[f64; LANES]>>> {
+        self.eval_with(samples, &|v| self.exact.get(&v))
+    }
+
+    fn eval_with<'n>(
+        &'n self,
+        samples: [&Tensors; LANES],
+        exact: &dyn Fn(usize) -> Option<&'n Exact>,
+    ) -> Option<Vec<Vec<[f64; LANES]>>> {
         let mut all: Vec<Vec<[f64; LANES]>> = Vec::with_capacity(self.values.len());
-        for value in &self.values {
+        for (v, value) in self.values.iter().enumerate() {
+            if let (Some(exact), [operand]) = (exact(v), &value.operands()[..]) {
+                let of = |t: &[f64; LANES]| t.map(|t| exact.eval(t));
+                let data = all[*operand].iter().map(of).collect();
+                all.push(data);
+                continue;
+            }
             let data = match &value.kind {
                 Kind::Input(name) => {
                     let mut data = vec![[0.0; LANES]; value.len()];

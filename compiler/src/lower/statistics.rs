@@ -1,5 +1,6 @@
 //! What samples, or intervals in their place, tell of the values of a network.
 
+mod approximation;
 mod intervals;
 mod moments;
 
@@ -23,6 +24,8 @@ pub(crate) struct Statistics {
     pub(crate) mean_squares: Vec<Vec<f64>>,
     /// For each polynomial, what is known of the values within.
     pub(crate) moments: BTreeMap<usize, Moments>,
+    /// The mean square error of each value that approximations cause, where it is known.
+    pub(crate) approximations: Option<Vec<f64>>,
     /// What errors of each value do to the outputs.
     pub(crate) gains: Gains,
     /// Whether ranges were bounded by intervals, for want of samples.
@@ -173,6 +176,7 @@ fn find_values(
             unbiased: found_unbiased,
             mean_squares: measured.mean_squares,
             moments,
+            approximations: approximation::errors(network, inputs.samples),
             gains: Gains::default(),
             from_intervals: false,
         },

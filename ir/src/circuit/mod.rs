@@ -210,6 +210,9 @@ pub struct CircuitNode {
     pub mean_square: f64,
     /// The predicted variance of the error per slot, in units of the value.
     pub noise: f64,
+    /// The mean square of the error that polynomials in place of functions cause, on the calibration samples; `None`
+    /// where it is not known, or the value has no counterpart in the network.
+    pub approximation: Option<f64>,
     /// Where the operation came from.
     pub origin: Origin,
 }

@@ -108,6 +108,7 @@ struct Exact {
     range: Range,
     mean_square: f64,
     noise: f64,
+    approximation: Option<f64>,
 }
 
 /// A row: the operation, its operands, and its origin.
@@ -180,6 +181,7 @@ pub(super) fn read_lines(
             range,
             mean_square,
             noise,
+            approximation,
         } = exact
             .remove(&id)
             .ok_or_else(|| head.error(format!("{id} has no line `exact`")))?;
@@ -193,6 +195,7 @@ pub(super) fn read_lines(
                 range,
                 mean_square,
                 noise,
+                approximation,
                 origin,
             },
             operands,
@@ -241,6 +244,7 @@ fn read_exact(cursor: &mut Cursor<'_, '_>, scales: &ScaleTable) -> Result<Exact,
         range,
         mean_square,
         noise: cursor.number()?,
+        approximation: cursor.approximation()?,
     })
 }
 

@@ -31,6 +31,7 @@ pub(super) fn circuit() -> Circuit {
             range: Range { lo: -1.0, hi: 0.1 },
             mean_square: 0.25,
             noise: 1e-9,
+            approximation: (level < 3).then_some(1e-4),
             origin: Origin::Onnx {
                 index: 2,
                 name: "/fc".into(),

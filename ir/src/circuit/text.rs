@@ -1,6 +1,7 @@
 //! The text form of the `circuit` stage.
 //!
-//! The columns show level, log2 of the scale, log2 of the error's standard deviation, layout and range for people.
+//! The columns show level, log2 of the scale, log2 of the noise's standard deviation, log2 of the root of the mean square
+//! error of approximations, layout and range for people.
 //! What reads back exactly stands below: the lines `exact`, the table of scales, layouts, matrices and vectors.
 //! Matrices of more than 64 entries and vectors of more than 64 values are named by their hash.
 
@@ -28,8 +29,9 @@ pub fn print(circuit: &Circuit) -> String {
         let (range, _) = text::short_range(node.range);
         let (log_scale, noise) = (node.scale.log2(), node.noise_bits());
         let left = format!(
-            "  {:>4} {log_scale:>7.2} {noise:>7.1}  {:<6} {range:<22}",
+            "  {:>4} {log_scale:>7.2} {noise:>7.1} {:>7}  {:<6} {range:<22}",
             node.level,
+            text::approximation(node.approximation),
             node.layout.to_string()
         );
         let op = format!(
@@ -47,8 +49,8 @@ pub fn print(circuit: &Circuit) -> String {
     out.push_str(&text::print_params(&circuit.params));
     out.push_str(&summary(circuit));
     out.push_str(&format!(
-        "  {:>4} {:>7} {:>7}  {:<6} {:<22} | op\n",
-        "lvl", "scale", "noise", "layout", "range"
+        "  {:>4} {:>7} {:>7} {:>7}  {:<6} {:<22} | op\n",
+        "lvl", "scale", "noise", "approx", "layout", "range"
     ));
     out.push_str(&rows);
     for (word, ports) in [("input", &circuit.inputs), ("output", &circuit.outputs)] {
@@ -110,13 +112,14 @@ fn summary(circuit: &Circuit) -> String {
 
 fn spell_exact(id: NodeId, node: &CircuitNode, scales: &mut Scales) -> String {
     format!(
-        "exact {id} level {} scale {} layout {} range {} mean_square {} noise {}\n",
+        "exact {id} level {} scale {} layout {} range {} mean_square {} noise {}{}\n",
         node.level,
         scales.spell(&node.scale),
         node.layout,
         text::range(node.range),
         text::number(node.mean_square),
-        text::number(node.noise)
+        text::number(node.noise),
+        text::exact_approximation(node.approximation)
     )
 }
 

@@ -125,6 +125,7 @@ proptest! {
         node.range = Range { lo: numbers[0], hi: numbers[1] };
         node.mean_square = numbers[2];
         node.noise = numbers[3];
+        node.approximation = (start % 2 == 0).then_some(numbers[4]);
         node.scale = Scale::from_u64(scale.0).unwrap().div(&Scale::from_u64(scale.1).unwrap());
         circuit.inputs[0].range = Range { lo: numbers[4], hi: numbers[5] };
         circuit.layouts[0].positions.extend(positions);

@@ -208,6 +208,7 @@ fn values(circuit: &Circuit, node: &CircuitNode) -> Vec<String> {
     for (name, value) in [
         ("mean square", node.mean_square),
         ("predicted noise", node.noise),
+        ("error of approximations", node.approximation.unwrap_or(0.0)),
     ] {
         if !(value.is_finite() && value >= 0.0) {
             faults.push(format!("the {name} is negative or not finite"));

@@ -94,6 +94,9 @@ fn each_bad_twin_is_found() {
         ("level 9 is above the chain", |c| node(c, 0).level = 9),
         ("the range is empty", |c| node(c, 2).range.lo = f64::NAN),
         ("the mean square", |c| node(c, 2).mean_square = -1.0),
+        ("the error of approximations", |c| {
+            node(c, 2).approximation = Some(f64::INFINITY)
+        }),
         ("the predicted noise", |c| node(c, 2).noise = f64::INFINITY),
         ("exceed a modulus", |c| node(c, 12).range.hi = 1e9),
         ("add takes 2 operands, not 1", |c| {

@@ -153,6 +153,7 @@ fn step(step: proto::Step) -> Result<Step, PlanError> {
         scale: scale(step.scale)?,
         range: range(step.range)?,
         noise: step.noise,
+        approximation: step.approximation,
         origin: step.origin,
     })
 }

@@ -107,6 +107,7 @@ fn step(step: &Step) -> proto::Step {
         scale: fraction(&step.scale),
         range: interval(step.range),
         noise: step.noise,
+        approximation: step.approximation,
         origin: step.origin.clone(),
         key_space: 0,
         op: Some(step_op(&step.op)),

@@ -276,6 +276,9 @@ pub struct Step {
     pub range: Range,
     /// The predicted variance of the result's error per slot.
     pub noise: f64,
+    /// The mean square of the error that polynomials in place of functions cause, on the calibration samples; `None`
+    /// where it is not known, or the result has no counterpart in the network.
+    pub approximation: Option<f64>,
     /// The layer, for people: the origin's text.
     pub origin: String,
 }

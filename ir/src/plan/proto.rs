@@ -288,6 +288,8 @@ pub(crate) struct Step {
     pub(crate) origin: String,
     #[prost(uint32, tag = "7")]
     pub(crate) key_space: u32,
+    #[prost(double, optional, tag = "8")]
+    pub(crate) approximation: Option<f64>,
     #[prost(
         oneof = "StepOp",
         tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"

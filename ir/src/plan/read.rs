@@ -22,6 +22,7 @@ struct Exact {
     scale: Scale,
     range: Range,
     noise: f64,
+    approximation: Option<f64>,
 }
 
 /// Reads all lines behind the first.
@@ -208,6 +209,7 @@ fn read_exact(line: &Line<'_>, scales: &ScaleTable) -> Result<(usize, Exact), Pa
     let range = cursor.range()?;
     cursor.expect("noise")?;
     let noise = cursor.number()?;
+    let approximation = cursor.approximation()?;
     cursor.end()?;
     Ok((
         number,
@@ -216,6 +218,7 @@ fn read_exact(line: &Line<'_>, scales: &ScaleTable) -> Result<(usize, Exact), Pa
             scale,
             range,
             noise,
+            approximation,
         },
     ))
 }
@@ -506,6 +509,7 @@ fn read_step(
         scale,
         range,
         noise,
+        approximation,
     } = exact;
     Ok(Step {
         op,
@@ -514,6 +518,7 @@ fn read_step(
         scale,
         range,
         noise,
+        approximation,
         origin: line.remark()?,
     })
 }

@@ -147,6 +147,7 @@ pub(super) fn plan() -> Plan {
         scale: scale.clone(),
         range: one,
         noise: 1e-9,
+        approximation: (level == 0).then_some(1e-4),
         origin: "node 0 Conv \"/conv\"".into(),
     };
     let r = Register;

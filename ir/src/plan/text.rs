@@ -47,17 +47,18 @@ pub fn print(plan: &Plan) -> String {
     out.push_str(&spell_keys(&plan.keys));
     let _ = writeln!(
         out,
-        "  {:>4} {:>4} {:>7} {:>7}  {:<22} | op",
-        "step", "lvl", "scale", "noise", "range"
+        "  {:>4} {:>4} {:>7} {:>7} {:>7}  {:<22} | op",
+        "step", "lvl", "scale", "noise", "approx", "range"
     );
     let mut exact = String::new();
     for (number, step) in plan.steps.iter().enumerate() {
         let (range, _) = text::short_range(step.range);
         let noise = 0.5 * libm::log2(step.noise);
         let left = format!(
-            "  {number:>4} {:>4} {:>7.2} {noise:>7.1}  {range:<22}",
+            "  {number:>4} {:>4} {:>7.2} {noise:>7.1} {:>7}  {range:<22}",
             step.level,
-            step.scale.log2()
+            step.scale.log2(),
+            text::approximation(step.approximation)
         );
         out.push_str(&text::row(
             &left,
@@ -66,11 +67,12 @@ pub fn print(plan: &Plan) -> String {
         ));
         let _ = writeln!(
             exact,
-            "exact {number} level {} scale {} range {} noise {}",
+            "exact {number} level {} scale {} range {} noise {}{}",
             step.level,
             scales.spell(&step.scale),
             text::range(step.range),
-            text::number(step.noise)
+            text::number(step.noise),
+            text::exact_approximation(step.approximation)
         );
     }
     for (word, ports) in [("input", &plan.inputs), ("output", &plan.outputs)] {

@@ -91,6 +91,7 @@ proptest! {
         let scale = Scale::from_u64(scale.0).unwrap().div(&Scale::from_u64(scale.1).unwrap());
         let step = &mut plan.steps[at];
         (step.range, step.noise) = (Range { lo: numbers[0], hi: numbers[1] }, numbers[2]);
+        step.approximation = levels.0.map(|_| numbers[5]);
         (step.scale, step.origin, step.free) = (scale.clone(), origin, registers.clone());
         let port = &mut plan.outputs[0];
         (port.name, port.scale, port.registers, port.noise) = (name.clone(), scale, registers, numbers[3]);

@@ -285,6 +285,15 @@ impl<'a> Checker<'a> {
         if !(step.noise.is_finite() && step.noise >= 0.0) {
             self.fault(&place, "the predicted noise is negative or not finite");
         }
+        if step
+            .approximation
+            .is_some_and(|e| !(e.is_finite() && e >= 0.0))
+        {
+            self.fault(
+                &place,
+                "the error of approximations is negative or not finite",
+            );
+        }
         if crate::value::Range::new(step.range.lo, step.range.hi).is_none() {
             self.fault(&place, "the range is empty or not finite");
         }

@@ -259,6 +259,9 @@ fn each_bad_twin_is_found() {
                 *products = vec![products[0]; 2049];
             })
         }),
+        ("the error of approximations", |p| {
+            p.steps[1].approximation = Some(-1.0)
+        }),
         ("the predicted noise", |p| p.steps[1].noise = f64::NAN),
         ("the range is empty", |p| p.steps[1].range.lo = 5.0),
         ("rotation 4 key for level 4 is missing", |p| {

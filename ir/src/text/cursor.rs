@@ -147,6 +147,15 @@ impl<'l, 'a> Cursor<'l, 'a> {
         }
     }
 
+    /// What [`super::write::exact_approximation`] wrote.
+    pub(crate) fn approximation(&mut self) -> Result<Option<f64>, ParseError> {
+        if self.accept("approximation") {
+            self.number().map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
     pub(crate) fn list<T: FromStr>(&mut self) -> Result<Vec<T>, ParseError> {
         match self.take("a list")? {
             Kind::List(items) => items

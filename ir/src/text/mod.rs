@@ -10,8 +10,8 @@ mod write;
 pub(crate) use cursor::{Args, Cursor, MAX_POSITIONS};
 pub(crate) use params::{ScaleTable, no_params, print_params, read_params};
 pub(crate) use write::{
-    Scales, comment, hash_values, name, number, origin, positions, quote, range, row, shape,
-    short_range, term,
+    Scales, approximation, comment, exact_approximation, hash_values, name, number, origin,
+    positions, quote, range, row, shape, short_range, term,
 };
 
 use crate::origin::Origin;

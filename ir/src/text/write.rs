@@ -56,6 +56,20 @@ pub(crate) fn number(value: f64) -> String {
     format!("{value:?}")
 }
 
+/// log2 of the root of a mean square error, for people: `exact` for none, `-` where it is not known.
+pub(crate) fn approximation(mean_square: Option<f64>) -> String {
+    match mean_square {
+        None => "-".into(),
+        Some(0.0) => "exact".into(),
+        Some(error) => format!("{:.1}", 0.5 * libm::log2(error)),
+    }
+}
+
+/// The same so that it reads back exactly; empty where it is not known.
+pub(crate) fn exact_approximation(mean_square: Option<f64>) -> String {
+    mean_square.map_or_else(String::new, |e| format!(" approximation {}", number(e)))
+}
+
 /// `plus %3 times 0.5 at 2^40`: an operand, its factor and the factor's scale.
 pub(crate) fn term(operand: &str, value: f64, scale: &str) -> String {
     format!("plus {operand} times {} at {scale}", number(value))

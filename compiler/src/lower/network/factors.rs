@@ -80,6 +80,10 @@ fn apply(network: &mut Network, u: usize, f: f64, user: usize) {
             of_u.for_each(|(_, term)| multiply(term, 1.0 / f));
         }
     }
+    let square = matches!(network.values[u].kind, Kind::Square(_));
+    if let Some(exact) = network.exact.get_mut(&u) {
+        exact.rescale(f, if square { libm::sqrt(f) } else { 1.0 });
+    }
     let below = match &mut network.values[u].kind {
         Kind::Linear { terms, bias } => {
             terms.iter_mut().for_each(|(_, term)| multiply(term, f));

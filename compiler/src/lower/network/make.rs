@@ -244,10 +244,10 @@ impl Builder<'_> {
             }
             Op::Polynomial { coefficients } => self.polynomial(id, operands[0], coefficients)?,
             Op::Approximation {
+                function,
                 domain,
                 coefficients,
-                ..
-            } => self.series(id, operands[0], *domain, coefficients)?,
+            } => self.series(id, operands[0], *domain, coefficients, Some(function))?,
             _ => self.affine(id, operands[0])?,
         };
         let users =

@@ -6,10 +6,11 @@
 use super::super::LowerError;
 use super::super::polynomial::{Program, from_monomials};
 use super::super::sparse;
-use super::Kind;
 use super::make::{Builder, unit_entries};
 use super::pending::Pending;
+use super::{Exact, Kind};
 use cipherloom_ir::NodeId;
+use cipherloom_ir::tensor::Function;
 use cipherloom_ir::value::Range;
 use std::sync::Arc;
 
@@ -30,6 +31,17 @@ impl Builder<'_> {
         operand: NodeId,
         coefficients: &[f64],
     ) -> Result<Pending, LowerError> {
+        self.polynomial_for(id, operand, coefficients, None)
+    }
+
+    /// The same, which stands for a function.
+    fn polynomial_for(
+        &mut self,
+        id: NodeId,
+        operand: NodeId,
+        coefficients: &[f64],
+        function: Option<&Function>,
+    ) -> Result<Pending, LowerError> {
         let degree = coefficients.iter().rposition(|c| *c != 0.0).unwrap_or(0);
         let coefficient = |k: usize| coefficients.get(k).copied().unwrap_or(0.0);
         let pending = self.pending_of(operand)?;
@@ -40,6 +52,7 @@ impl Builder<'_> {
         }
         let monomial = coefficients[..degree].iter().all(|c| *c == 0.0);
         if monomial {
+            self.network.inexact |= function.is_some();
             let (value, matrix, factor) = self.selected(operand)?;
             let power = self.power(id, value, degree);
             let factor = coefficient(degree) * libm::pow(factor, degree as f64);
@@ -62,13 +75,21 @@ impl Builder<'_> {
                 shifted.bias.iter_mut().for_each(|v| *v += shift);
                 let shape = self.shape_of(operand);
                 let base = self.materialise(operand, &shifted, &shape)?;
-                let square = self.square_of(id, base);
+                let constant = c - b * b / (4.0 * a);
+                let square = match function {
+                    None => self.square_of(id, base),
+                    Some(function) => {
+                        let exact = Exact::new(function, 1.0, -shift).solved(a, constant);
+                        self.square_for(id, base, exact)
+                    }
+                };
                 let len = self.network.values[square].len();
                 let mut result = Pending::of(square, len).scaled(a);
-                result.bias = vec![c - b * b / (4.0 * a); len];
+                result.bias = vec![constant; len];
                 return Ok(result);
             }
         }
+        self.network.inexact |= function.is_some();
         let range = known.unwrap_or(Range {
             lo: -UNKNOWN_RANGE,
             hi: UNKNOWN_RANGE,
@@ -77,7 +98,7 @@ impl Builder<'_> {
             // The series is the same polynomial everywhere, but its parts stay small within its domain alone.
             let domain = range.widened(self.margin);
             let series = from_monomials(coefficients, domain.lo, domain.hi);
-            return self.series(id, operand, domain, &series);
+            return self.series(id, operand, domain, &series, None);
         }
         let base = self.make(operand)?;
         let len = self.network.values[base].len();
@@ -95,13 +116,14 @@ impl Builder<'_> {
         Ok(result)
     }
 
-    /// The Chebyshev series `sum c_k T_k(t)` with t = (2 x - lo - hi) / (hi - lo).
+    /// The Chebyshev series `sum c_k T_k(t)` with t = (2 x - lo - hi) / (hi - lo), and the function that it stands for.
     pub(super) fn series(
         &mut self,
         id: NodeId,
         operand: NodeId,
         domain: Range,
         coefficients: &[f64],
+        function: Option<&Function>,
     ) -> Result<Pending, LowerError> {
         let degree = coefficients.iter().rposition(|c| *c != 0.0).unwrap_or(0);
         let width = domain.hi - domain.lo;
@@ -112,6 +134,7 @@ impl Builder<'_> {
         let (scale, shift) = (2.0 / width, -(domain.lo + domain.hi) / width);
         let coefficient = |k: usize| coefficients.get(k).copied().unwrap_or(0.0);
         if degree <= 1 {
+            self.network.inexact |= function.is_some();
             let mut result = self.pending_of(operand)?.scaled(scale * coefficient(1));
             let constant = coefficient(0) + shift * coefficient(1);
             result.bias.iter_mut().for_each(|b| *b += constant);
@@ -127,7 +150,7 @@ impl Builder<'_> {
             ];
             let vertex = (monomials[1] / (2.0 * monomials[2])).abs();
             if vertex <= 4.0 * domain.max_abs() {
-                return self.polynomial(id, operand, &monomials);
+                return self.polynomial_for(id, operand, &monomials, function);
             }
         }
         let mut scaled = self.pending_of(operand)?.scaled(scale);
@@ -163,6 +186,10 @@ impl Builder<'_> {
         };
         let made = self.push(id, kind, shape, String::new());
         self.network.values[made].stride = stride;
+        if let Some(function) = function {
+            let exact = Exact::over(function, domain);
+            self.network.exact.insert(made, exact);
+        }
         let result = Pending::of(made, self.network.values[made].len());
         Ok(match copies {
             Some(copies) => Pending {

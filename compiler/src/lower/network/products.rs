@@ -3,9 +3,9 @@
 use super::super::LowerError;
 use super::super::affine::matmul_indices;
 use super::super::sparse::{self, RowBuilder, selection};
-use super::Kind;
 use super::make::Builder;
 use super::pending::Pending;
+use super::{Exact, Kind};
 use cipherloom_ir::value::element_count;
 use cipherloom_ir::{NodeId, Origin};
 use std::sync::Arc;
@@ -15,19 +15,31 @@ const MAX_PRODUCT_TERMS: usize = 1 << 20;
 
 impl Builder<'_> {
     pub(super) fn square_of(&mut self, id: NodeId, value: usize) -> usize {
-        let old = self
-            .network
-            .values
-            .iter()
-            .position(|v| matches!(v.kind, Kind::Square(a) if a == value));
+        let old = self.network.values.iter().enumerate().position(|(v, old)| {
+            // What stands for a function is no square of its operand to whoever asks for one.
+            matches!(old.kind, Kind::Square(a) if a == value)
+                && !self.network.exact.contains_key(&v)
+        });
         if let Some(old) = old {
             return old;
         }
-        let (shape, stride) = (
-            self.network.values[value].shape.clone(),
-            self.network.values[value].stride,
-        );
-        let made = self.push(id, Kind::Square(value), shape, String::new());
+        self.push_elementwise(id, Kind::Square(value), value)
+    }
+
+    /// A square of its own that stands for a function.
+    pub(super) fn square_for(&mut self, id: NodeId, value: usize, exact: Exact) -> usize {
+        let made = self.push_elementwise(id, Kind::Square(value), value);
+        self.network.exact.insert(made, exact);
+        made
+    }
+
+    /// A value of an operand's shape and stride.
+    fn push_elementwise(&mut self, id: NodeId, kind: Kind, operand: usize) -> usize {
+        let (shape, stride) = {
+            let operand = &self.network.values[operand];
+            (operand.shape.clone(), operand.stride)
+        };
+        let made = self.push(id, kind, shape, String::new());
         self.network.values[made].stride = stride;
         made
     }
@@ -45,13 +57,7 @@ impl Builder<'_> {
         if let Some(old) = old {
             return old;
         }
-        let (shape, stride) = (
-            self.network.values[a].shape.clone(),
-            self.network.values[a].stride,
-        );
-        let made = self.push(id, Kind::Mul(a, b), shape, String::new());
-        self.network.values[made].stride = stride;
-        made
+        self.push_elementwise(id, Kind::Mul(a, b), a)
     }
 
     pub(super) fn product(

@@ -102,6 +102,7 @@ pub(super) fn intervals(
         ranges,
         unbiased,
         mean_squares,
+        approximations: None,
         moments,
         gains: Gains::default(),
         from_intervals: true,
