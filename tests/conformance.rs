@@ -22,26 +22,27 @@ const SAMPLES: usize = 4;
 const PRECISION: f64 = 8.0;
 
 /// Models that are refused, and why; all others must agree.
-const REFUSED: [(&str, &str); 6] = [
-    (
-        "act-tanhshrink.dynamo",
-        "no scale fits x - tanh(x), which cancels",
-    ),
-    (
-        "act-tanhshrink.ts",
-        "no scale fits x - tanh(x), which cancels",
-    ),
-    ("lstm.dynamo", "recurrence"),
-    ("lstm.ts", "recurrence"),
+const REFUSED: [(&str, &str); 2] = [("lstm.dynamo", "recurrence"), ("lstm.ts", "recurrence")];
+
+/// Models of which fewer bits are asked, and why.
+const COARSE: [(&str, f64, &str); 2] = [
     (
         "mobilenet-block-relu6",
+        5.0,
         "Relu6 bends twice in a narrow part of its range; 8 bits would take degrees of 1,000 and more",
     ),
     (
         "thresholdedrelu-alpha0p5",
+        2.0,
         "it jumps by 0.5, so that no polynomial comes within 0.25",
     ),
 ];
+
+/// The precision in bits that is asked of a model.
+fn precision(name: &str) -> f64 {
+    let coarse = COARSE.iter().find(|(coarse, ..)| *coarse == name);
+    coarse.map_or(PRECISION, |(_, bits, _)| *bits)
+}
 
 /// A model and its reference.
 struct Case {
@@ -195,7 +196,7 @@ fn allowed(compiled: &Compiled, case: &Case, module: &Module, scale: f64) -> f64
     };
     let stated = 8.0 * (-compiled.predicted_precision_bits()).exp2();
     let approximated = if has_functions(module) {
-        (-PRECISION).exp2()
+        (-precision(&case.name)).exp2()
     } else {
         0.0
     };
@@ -217,7 +218,7 @@ fn run(case: &Case, encrypted: bool) -> Outcome {
     let compiler = Compiler::new()
         .calibrate(&inputs)
         .margin(1.0)
-        .precision(PRECISION);
+        .precision(precision(&case.name));
     let compiled = match compiler.compile(&model) {
         Ok(compiled) => compiled,
         Err(error) => return refused(error),
@@ -296,7 +297,7 @@ fn table(dir: &Path, stride: usize) -> Counts {
 fn valid_models_agree_with_their_references() {
     let Some(dir) = folder("ok") else { return };
     let counts = table(&dir, 4);
-    for (level, least) in [("exact", 204), ("approx", 61), ("hard", 9)] {
+    for (level, least) in [("exact", 204), ("approx", 63), ("hard", 9)] {
         let (agreed, all) = counts.agreed[level];
         assert!(agreed >= least, "{level}: {agreed} of {all}");
     }
@@ -308,6 +309,6 @@ fn what_torch_exports_agrees_with_its_references() {
     let Some(dir) = folder("torch") else { return };
     let counts = table(&dir, 5);
     let (agreed, all) = counts.agreed["any"];
-    assert!(agreed >= 195, "{agreed} of {all}");
+    assert!(agreed >= 197, "{agreed} of {all}");
     assert!(counts.encrypted >= 35, "{}", counts.encrypted);
 }

@@ -232,7 +232,7 @@ impl Approximate<'_> {
                     source: module.source.clone(),
                     precision: self.accuracy.precision,
                     reached: -libm::log2(choice.quality.largest),
-                    agreement: 1.0 - choice.quality.disagreement,
+                    agreement: 1.0 - choice.quality.disagreement.max(choice.quality.expected),
                     layers: layers.collect(),
                 }))
             }

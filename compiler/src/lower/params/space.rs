@@ -1,7 +1,7 @@
 //! The space of parameters for one ring degree, digit size and largest prime, and the search through it.
 
 use super::super::Options;
-use super::super::network::Kind;
+use super::super::network::{Kind, Term};
 use super::super::noise::{Analysis, Candidate};
 use super::super::polynomial::LogScale;
 use super::{
@@ -131,6 +131,19 @@ impl<'s> Space<'s> {
             .zip(&levels.level)
             .map(|(m, l)| (m + room, *l))
             .collect();
+        let values = &self.analysis.network.values;
+        for (value, level) in values.iter().zip(&levels.level) {
+            // Summands are dropped to the level of the sum, which may be smaller than they are.
+            let Kind::Linear { terms, .. } = &value.kind else {
+                continue;
+            };
+            for (u, term) in terms {
+                let read_at = level + usize::from(*term != Term::Identity);
+                if read_at < levels.level[*u] {
+                    needs.push((magnitudes[*u] + room, read_at));
+                }
+            }
+        }
         self.inner_needs(&candidate, &logs, &mut needs)?;
         let at_zero = needs.iter().filter(|(_, l)| *l == 0).map(|(m, _)| *m);
         candidate.primes[0] = at_zero.fold(smallest, f64::max);

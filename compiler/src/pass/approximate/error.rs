@@ -64,7 +64,7 @@ impl fmt::Display for ApproximationError {
                          a quarter of a bit for noise"
                     ),
                     None => format!(
-                        "polynomials of the highest degrees keep the decision of {:.1} % of the samples, which is not enough",
+                        "polynomials of the highest degrees are expected to keep {:.1} % of the decisions, which is not enough",
                         100.0 * agreement
                     ),
                 };
