@@ -1,11 +1,14 @@
 //! The same samples in clear, simulated with noise, and encrypted.
 
+use crate::backend::{AnyClient, AnyServer, AnyServerPlan};
 use crate::metrics::{Comparison, Decision, Excursion, NoiseRatio, RangeWatch, Results, median};
 use crate::report::{error_bits, expected_maximum};
-use crate::{Client, Error, Server, ServerPlan, Tensors};
+use crate::{Error, ServerPlan, Tensors};
 use cipherloom_ir::graph::NodeId;
+#[cfg(feature = "tfhe")]
+use cipherloom_ir::integer::IntegerSimulator;
 use cipherloom_ir::plan::{Plan, SimulateError, Simulator};
-use cipherloom_ir::tensor::{EvalError, eval_all};
+use cipherloom_ir::tensor::{EvalError, Module, eval_all};
 use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -114,7 +117,7 @@ struct Sample {
 }
 
 /// Checks samples against the clear network that the plan carries: all of them in clear and simulated, the first
-/// `encrypted` of them also encrypted, one by one, in at most `max_memory` bytes as [`Server::within`]. `progress` is told
+/// `encrypted` of them also encrypted, one by one, in at most `max_memory` bytes as [`crate::Server::within`]. `progress` is told
 /// what is done, out of how many.
 pub fn check(
     plan: &ServerPlan,
@@ -124,11 +127,26 @@ pub fn check(
     max_memory: Option<u64>,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> Result<Check, Error> {
+    let plan = AnyServerPlan::Ckks(plan.clone());
+    check_any(&plan, samples, labels, encrypted, max_memory, progress)
+}
+
+/// [`check`] for a plan of either backend. For the TFHE backend, the exact network is the integer simulator's: `noise_bits` is
+/// none where every decrypted integer is the simulator's.
+pub fn check_any(
+    plan: &AnyServerPlan,
+    samples: &[Tensors],
+    labels: Option<&[usize]>,
+    encrypted: usize,
+    max_memory: Option<u64>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Check, Error> {
     let encrypted = encrypted.min(samples.len());
-    let (rules, total) = (Decision::of_plan(plan.plan()), samples.len() + encrypted);
+    let rules = Decision::of(plan.tail().unwrap_or(plan.clear()));
+    let total = samples.len() + encrypted;
     let label = |i: usize| labels.and_then(|l| l.get(i)).copied();
-    let simulator = Simulator::new(plan.plan()).map_err(simulate_error)?;
-    let (results, excursions) = clear_and_simulated(plan.plan(), &simulator, samples, &|done| {
+    let simulator = AnySimulator::new(plan)?;
+    let (results, excursions) = clear_and_simulated(plan, &simulator, samples, &|done| {
         progress(done, total);
     })?;
 
@@ -140,19 +158,20 @@ pub fn check(
     let (mut hidden, mut noise, mut bias) = <(Comparison, Comparison, Comparison)>::default();
     let (mut shown, mut ratio) = (Vec::new(), NoiseRatio::default());
     if encrypted > 0 {
-        let client = Client::new(plan.client_plan())?;
-        let keys = client.evaluation_key()?;
-        let server = Server::new_within(plan.clone(), keys, max_memory)?;
+        let client = AnyClient::new(plan.client_plan())?;
+        let server = AnyServer::new(plan.clone(), &client, max_memory)?;
         for (i, (sample, result)) in samples.iter().zip(&results).take(encrypted).enumerate() {
             let ciphertexts = client.encrypt(sample)?;
             let start = Instant::now();
-            let outputs = server.run(&ciphertexts)?;
+            let outputs = server.run_with(&ciphertexts, &mut |_, _| ())?;
             let latency_s = start.elapsed().as_secs_f64();
-            let found = single(plan.plan(), client.decrypt_exact(&outputs)?)?;
-            let polynomial = polynomial(plan.plan(), &simulator, sample)?;
+            let found = single(plan, client.decrypt_exact(&outputs)?)?;
+            let polynomial = polynomial(plan, &simulator, sample)?;
             hidden.add(&rules, &result.clear, &found, label(i));
             noise.add(&rules, &polynomial, &found, None);
-            ratio.add(plan.plan(), &polynomial.encrypted, &found.encrypted);
+            if let AnyServerPlan::Ckks(plan) = plan {
+                ratio.add(plan.plan(), &polynomial.encrypted, &found.encrypted);
+            }
             bias.add(&rules, &result.clear, &polynomial, None);
             let mut one = Comparison::default();
             one.add(&rules, &result.clear, &found, None);
@@ -187,7 +206,7 @@ pub fn check(
             error_bits: hidden.error_bits(),
             noise_bits: noise.error_bits(),
             noise_ratio: ratio.median(),
-            predicted_error_bits: predicted_error_bits(plan.plan(), &hidden, &bias),
+            predicted_error_bits: predicted_error_bits(plan, &hidden, &bias),
             latency_s: latency(shown.iter().map(|s| s.latency_s).collect()),
             peak_rss_bytes: cipherloom_runtime::memory::peak_rss(),
         },
@@ -199,10 +218,40 @@ pub fn check(
     })
 }
 
+/// The simulator of either backend.
+enum AnySimulator<'p> {
+    Ckks(Simulator<'p>),
+    #[cfg(feature = "tfhe")]
+    Tfhe(IntegerSimulator<'p>),
+}
+
+impl<'p> AnySimulator<'p> {
+    fn new(plan: &'p AnyServerPlan) -> Result<Self, Error> {
+        Ok(match plan {
+            AnyServerPlan::Ckks(plan) => Self::Ckks(ckks_simulator(plan.plan())?),
+            #[cfg(feature = "tfhe")]
+            AnyServerPlan::Tfhe(plan) => Self::Tfhe(IntegerSimulator::new(plan.plan())),
+        })
+    }
+
+    fn run(&self, sample: &Tensors, seed: Option<u64>) -> Result<Tensors, Error> {
+        let outputs = match self {
+            Self::Ckks(simulator) => simulator.run(sample, seed),
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(simulator) => simulator.run(sample, seed),
+        };
+        outputs.map_err(simulate_error)
+    }
+}
+
+fn ckks_simulator(plan: &Plan) -> Result<Simulator<'_>, Error> {
+    Simulator::new(plan).map_err(simulate_error)
+}
+
 /// Evaluates every sample in clear and simulated, and watches the ranges; on all threads of the current pool.
 fn clear_and_simulated(
-    plan: &Plan,
-    simulator: &Simulator<'_>,
+    plan: &AnyServerPlan,
+    simulator: &AnySimulator<'_>,
     samples: &[Tensors],
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<(Vec<Sample>, Vec<Excursion>), Error> {
@@ -216,17 +265,17 @@ fn clear_and_simulated(
             .enumerate()
             .map(|(i, sample)| {
                 let seed = SEED.wrapping_add((chunk * CHUNK + i) as u64);
-                let simulated = simulator.run(sample, Some(seed)).map_err(simulate_error)?;
-                let values = eval_all(&plan.clear, sample).map_err(eval_error)?;
+                let simulated = simulator.run(sample, Some(seed))?;
+                let values = eval_all(plan.clear(), sample).map_err(eval_error)?;
                 Ok((values, simulated))
             })
             .collect::<Result<_, Error>>()?;
         for (i, (values, simulated)) in evaluated.into_iter().enumerate() {
-            watch.add(&plan.clear, plan.margin, chunk * CHUNK + i, &values);
-            let clear = clear_outputs(plan, &values);
+            watch.add(plan.clear(), plan.margin(), chunk * CHUNK + i, &values);
+            let clear = clear_outputs(plan.clear(), &values);
             results.push(Sample {
-                clear: Results::new(plan, clear).map_err(eval_error)?,
-                simulated: Results::new(plan, simulated).map_err(eval_error)?,
+                clear: Results::of(plan.tail(), clear).map_err(eval_error)?,
+                simulated: Results::of(plan.tail(), simulated).map_err(eval_error)?,
             });
         }
         progress(results.len());
@@ -235,16 +284,16 @@ fn clear_and_simulated(
 }
 
 /// The results of one sample that was decrypted, where axis 0 counted samples.
-fn single(plan: &Plan, outputs: Tensors) -> Result<Results, Error> {
+fn single(plan: &AnyServerPlan, outputs: Tensors) -> Result<Results, Error> {
     let mut encrypted = Tensors::new();
-    for port in &plan.outputs {
+    for (name, shape) in plan.output_shapes() {
         let reshaped = outputs
-            .get(&port.name)
-            .and_then(|t| t.clone().reshaped(port.shape.clone()))
-            .ok_or_else(|| Error::Internal(format!("output \"{}\" is missing", port.name)))?;
-        encrypted.insert(port.name.clone(), reshaped);
+            .get(&name)
+            .and_then(|t| t.clone().reshaped(shape))
+            .ok_or_else(|| Error::Internal(format!("output \"{name}\" is missing")))?;
+        encrypted.insert(name, reshaped);
     }
-    Results::new(plan, encrypted).map_err(eval_error)
+    Results::of(plan.tail(), encrypted).map_err(eval_error)
 }
 
 fn simulate_error(error: SimulateError) -> Error {
@@ -256,40 +305,53 @@ fn eval_error(error: EvalError) -> Error {
 }
 
 /// The outputs of the clear network among the values of its nodes.
-fn clear_outputs(plan: &Plan, values: &BTreeMap<NodeId, cipherloom_ir::Tensor>) -> Tensors {
+fn clear_outputs(clear: &Module, values: &BTreeMap<NodeId, cipherloom_ir::Tensor>) -> Tensors {
     let output =
         |o: &cipherloom_ir::tensor::Output| Some((o.name.clone(), values.get(&o.node)?.clone()));
-    plan.clear.outputs.iter().filter_map(output).collect()
+    clear.outputs.iter().filter_map(output).collect()
 }
 
 /// The samples' results in clear, and the values that left their range.
 pub fn clear_results(
-    plan: &Plan,
+    plan: &AnyServerPlan,
     samples: &[Tensors],
 ) -> Result<(Vec<Tensors>, Vec<Excursion>), Error> {
     let mut watch = RangeWatch::default();
     let mut results = Vec::with_capacity(samples.len());
     for (i, sample) in samples.iter().enumerate() {
-        let values = eval_all(&plan.clear, sample).map_err(eval_error)?;
-        watch.add(&plan.clear, plan.margin, i, &values);
-        results.push(clear_outputs(plan, &values));
+        let values = eval_all(plan.clear(), sample).map_err(eval_error)?;
+        watch.add(plan.clear(), plan.margin(), i, &values);
+        results.push(clear_outputs(plan.clear(), &values));
     }
     Ok((results, watch.excursions().collect()))
 }
 
 /// The results of the network with its polynomials, without noise: the plan's steps on clear values.
-fn polynomial(plan: &Plan, simulator: &Simulator<'_>, sample: &Tensors) -> Result<Results, Error> {
-    let outputs = simulator.run(sample, None).map_err(simulate_error)?;
-    Results::new(plan, outputs).map_err(eval_error)
+fn polynomial(
+    plan: &AnyServerPlan,
+    simulator: &AnySimulator<'_>,
+    sample: &Tensors,
+) -> Result<Results, Error> {
+    let outputs = simulator.run(sample, None)?;
+    Results::of(plan.tail(), outputs).map_err(eval_error)
 }
 
 /// What is predicted of the largest error over all samples: what polynomials do to them is known without encrypting
 /// (`bias`), and the outputs' noise is predicted; the two are independent.
-fn predicted_error_bits(plan: &Plan, compared: &Comparison, bias: &Comparison) -> Option<f64> {
+fn predicted_error_bits(
+    plan: &AnyServerPlan,
+    compared: &Comparison,
+    bias: &Comparison,
+) -> Option<f64> {
     let error = |port: &cipherloom_ir::plan::PlanPort| {
         expected_maximum(port.noise, port.layout.len() * compared.samples)
     };
-    let noise = plan.outputs.iter().map(error).fold(0.0, f64::max);
+    let noise = match plan {
+        AnyServerPlan::Ckks(plan) => plan.plan().outputs.iter().map(error).fold(0.0, f64::max),
+        // Integers are exact.
+        #[cfg(feature = "tfhe")]
+        AnyServerPlan::Tfhe(_) => 0.0,
+    };
     error_bits(noise.hypot(bias.max_abs_error), compared.max_abs_clear)
 }
 

@@ -31,6 +31,7 @@
 //! Data is NumPy's ([`data`]); plans, keys and ciphertexts are bytes that each side may store and send. The command
 //! line is written over this library.
 
+pub mod backend;
 pub mod bench;
 pub mod calibrate;
 pub mod check;

@@ -89,7 +89,15 @@ impl Results {
     /// # Errors
     /// A tail that cannot be computed of them.
     pub fn new(plan: &Plan, encrypted: Tensors) -> Result<Self, EvalError> {
-        let finished = match &plan.tail {
+        Self::of(plan.tail.as_ref(), encrypted)
+    }
+
+    /// The results that belong to encrypted outputs behind which there may be a tail.
+    ///
+    /// # Errors
+    /// A tail that cannot be computed of them.
+    pub fn of(tail: Option<&Module>, encrypted: Tensors) -> Result<Self, EvalError> {
+        let finished = match tail {
             Some(tail) => eval(tail, &encrypted)?,
             None => encrypted.clone(),
         };

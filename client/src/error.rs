@@ -19,6 +19,9 @@ pub enum ClientError {
     /// The scheme refuses.
     #[error(transparent)]
     Ckks(#[from] CkksError),
+    /// A key or ciphertext file of the TFHE backend is refused.
+    #[error(transparent)]
+    Lwe(#[from] cipherloom_lwe::LweError),
     /// The plan's parameters are refused.
     #[error(transparent)]
     Parameters(#[from] ParameterError),

@@ -18,16 +18,7 @@ impl SecretKey {
     /// # Errors
     /// [`ClientError::File`] where the file exists or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ClientError> {
-        let failed = |source| ClientError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let temporary = temporary_beside(path)?;
-        let written = write_private(&temporary, &self.to_bytes())
-            // Unlike a rename, a hard link fails where the target exists.
-            .and_then(|()| fs::hard_link(&temporary, path));
-        let removed = fs::remove_file(&temporary);
-        written.and(removed).map_err(failed)
+        save_private(path, &self.to_bytes())
     }
 
     /// Reads `secret.key`.
@@ -35,12 +26,30 @@ impl SecretKey {
     /// # Errors
     /// [`ClientError::File`] where it cannot be read, else as for [`SecretKey::from_bytes`].
     pub fn load(path: &Path, plan: &ClientPlan) -> Result<Self, ClientError> {
-        let bytes = read_wiped(path).map_err(|source| ClientError::File {
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_bytes(&bytes, plan)
+        Self::from_bytes(&load_private(path)?, plan)
     }
+}
+
+/// Writes a new file that its owner alone may read; it appears complete or not at all.
+pub(crate) fn save_private(path: &Path, bytes: &[u8]) -> Result<(), ClientError> {
+    let failed = |source| ClientError::File {
+        path: path.to_owned(),
+        source,
+    };
+    let temporary = temporary_beside(path)?;
+    let written = write_private(&temporary, bytes)
+        // Unlike a rename, a hard link fails where the target exists.
+        .and_then(|()| fs::hard_link(&temporary, path));
+    let removed = fs::remove_file(&temporary);
+    written.and(removed).map_err(failed)
+}
+
+/// The bytes of a secret key's file, wiped when dropped.
+pub(crate) fn load_private(path: &Path) -> Result<Zeroizing<Vec<u8>>, ClientError> {
+    read_wiped(path).map_err(|source| ClientError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A name of its own in the folder of `path`.

@@ -1,9 +1,9 @@
 //! What is left to do after decryption: the plan's tail, in clear.
 
 use crate::ClientError;
-use crate::inputs::stack;
-use cipherloom_ir::plan::ClientPlan;
-use cipherloom_ir::tensor::eval;
+use crate::inputs::{InputPort, stack};
+use cipherloom_ir::plan::{ClientPlan, ResultPort};
+use cipherloom_ir::tensor::{Module, eval};
 use cipherloom_ir::value::{Tensor, Tensors, element_count};
 
 /// The model's outputs from the decrypted ones, sample by sample; without a tail they are these themselves.
@@ -16,19 +16,29 @@ use cipherloom_ir::value::{Tensor, Tensors, element_count};
 /// [`ClientError::Outputs`] for a tensor that is missing or has another shape or another number of samples than the
 /// rest, [`ClientError::Tail`] where the tail cannot be computed.
 pub fn finish(plan: &ClientPlan, outputs: &Tensors) -> Result<Tensors, ClientError> {
-    let Some(tail) = &plan.tail else {
+    finish_ports(&plan.outputs, plan.tail.as_ref(), plan.results(), outputs)
+}
+
+/// [`finish`] for the ports of either backend.
+pub(crate) fn finish_ports<P: InputPort>(
+    ports: &[P],
+    tail: Option<&Module>,
+    expected: Vec<ResultPort>,
+    outputs: &Tensors,
+) -> Result<Tensors, ClientError> {
+    let Some(tail) = tail else {
         return Ok(outputs.clone());
     };
     let mut samples: Vec<Tensors> = Vec::new();
-    for (i, port) in plan.outputs.iter().enumerate() {
-        let misfit = |reason: &str| ClientError::Outputs(format!("\"{}\" {reason}", port.name));
+    for (i, port) in ports.iter().enumerate() {
+        let misfit = |reason: &str| ClientError::Outputs(format!("\"{}\" {reason}", port.name()));
         let tensor = outputs
-            .get(&port.name)
+            .get(port.name())
             .ok_or_else(|| misfit("is missing"))?;
-        let size = element_count(&port.shape).unwrap_or(0).max(1);
+        let size = element_count(port.shape()).unwrap_or(0).max(1);
         if !tensor
             .shape()
-            .ends_with(port.shape.get(1..).unwrap_or_default())
+            .ends_with(port.shape().get(1..).unwrap_or_default())
             || tensor.is_empty()
             || !tensor.len().is_multiple_of(size)
         {
@@ -41,9 +51,9 @@ pub fn finish(plan: &ClientPlan, outputs: &Tensors) -> Result<Tensors, ClientErr
             return Err(misfit("has another number of samples"));
         }
         for (sample, values) in samples.iter_mut().zip(tensor.data().chunks(size)) {
-            let one = Tensor::new(port.shape.clone(), values.to_vec());
+            let one = Tensor::new(port.shape().to_vec(), values.to_vec());
             sample.insert(
-                port.name.clone(),
+                port.name().to_owned(),
                 one.ok_or_else(|| misfit("has another shape"))?,
             );
         }
@@ -53,7 +63,7 @@ pub fn finish(plan: &ClientPlan, outputs: &Tensors) -> Result<Tensors, ClientErr
         .map(|sample| eval(tail, sample))
         .collect::<Result<_, _>>()?;
     let mut results = Tensors::new();
-    for result in plan.results() {
+    for result in expected {
         let runs = finished
             .iter()
             .filter_map(|f| f.get(&result.name).map(|t| t.data().to_vec()))

@@ -1,8 +1,38 @@
 //! Clear tensors in and out: validation, the split into runs, and stacking.
 
 use crate::ClientError;
+use cipherloom_ir::integer::IntegerPort;
 use cipherloom_ir::plan::PlanPort;
-use cipherloom_ir::value::{Tensor, Tensors, element_count};
+use cipherloom_ir::value::{Range, Tensor, Tensors, element_count};
+
+/// What inputs are checked against, whatever the backend.
+pub(crate) trait InputPort {
+    fn name(&self) -> &str;
+    fn shape(&self) -> &[usize];
+    fn batched(&self) -> bool;
+    fn range(&self) -> Range;
+}
+
+macro_rules! input_port {
+    ($port:ty) => {
+        impl InputPort for $port {
+            fn name(&self) -> &str {
+                &self.name
+            }
+            fn shape(&self) -> &[usize] {
+                &self.shape
+            }
+            fn batched(&self) -> bool {
+                self.batched
+            }
+            fn range(&self) -> Range {
+                self.range
+            }
+        }
+    };
+}
+input_port!(PlanPort);
+input_port!(IntegerPort);
 
 /// For each ciphertext of a run, its slot vector.
 type Run = Vec<Vec<f64>>;
@@ -18,20 +48,20 @@ pub(crate) fn samples_per_run(port: &PlanPort) -> usize {
 
 /// The input tensors, checked, in the order of the ports.
 #[derive(Debug)]
-pub(crate) struct CheckedInputs<'a> {
+pub(crate) struct CheckedInputs<'a, P> {
     /// The number of samples.
     pub(crate) samples: usize,
-    ports: Vec<(&'a PlanPort, &'a Tensor)>,
+    pub(crate) ports: Vec<(&'a P, &'a Tensor)>,
 }
 
-impl<'a> CheckedInputs<'a> {
+impl<'a, P: InputPort> CheckedInputs<'a, P> {
     /// Checks names, shapes, numbers of samples, and every value.
-    pub(crate) fn new(ports: &'a [PlanPort], inputs: &'a Tensors) -> Result<Self, ClientError> {
+    pub(crate) fn new(ports: &'a [P], inputs: &'a Tensors) -> Result<Self, ClientError> {
         if let Some(name) = inputs
             .keys()
-            .find(|name| ports.iter().all(|p| p.name != **name))
+            .find(|name| ports.iter().all(|p| p.name() != **name))
         {
-            let expected: Vec<String> = ports.iter().map(|p| format!("\"{}\"", p.name)).collect();
+            let expected: Vec<String> = ports.iter().map(|p| format!("\"{}\"", p.name())).collect();
             return Err(ClientError::UnknownInput {
                 name: name.clone(),
                 expected: expected.join(", "),
@@ -41,14 +71,14 @@ impl<'a> CheckedInputs<'a> {
         let mut checked = Vec::with_capacity(ports.len());
         for port in ports {
             let missing = || ClientError::MissingInput {
-                name: port.name.clone(),
+                name: port.name().to_owned(),
             };
-            let tensor = inputs.get(&port.name).ok_or_else(missing)?;
+            let tensor = inputs.get(port.name()).ok_or_else(missing)?;
             let found = count_samples(port, tensor)?;
             match samples {
                 Some(expected) if expected != found => {
                     return Err(ClientError::Samples {
-                        name: port.name.clone(),
+                        name: port.name().to_owned(),
                         found,
                         expected,
                     });
@@ -63,7 +93,9 @@ impl<'a> CheckedInputs<'a> {
             ports: checked,
         })
     }
+}
 
+impl<'a> CheckedInputs<'a, PlanPort> {
     /// For each port, for each run, the slot vectors of its ciphertexts, packed one run at a time. A last run that is
     /// not full is padded with the accepted value nearest to zero.
     pub(crate) fn runs(
@@ -75,15 +107,15 @@ impl<'a> CheckedInputs<'a> {
     }
 }
 
-fn count_samples(port: &PlanPort, tensor: &Tensor) -> Result<usize, ClientError> {
+fn count_samples<P: InputPort>(port: &P, tensor: &Tensor) -> Result<usize, ClientError> {
     let shape = tensor.shape();
-    let inner = if port.batched {
-        port.shape.get(1..).unwrap_or_default()
+    let inner = if port.batched() {
+        port.shape().get(1..).unwrap_or_default()
     } else {
-        &port.shape
+        port.shape()
     };
     let samples = match shape.split_first() {
-        _ if !port.batched && shape == port.shape => Some(1),
+        _ if !port.batched() && shape == port.shape() => Some(1),
         Some((samples, rest)) if rest == inner => Some(*samples),
         _ => None,
     };
@@ -95,41 +127,41 @@ fn count_samples(port: &PlanPort, tensor: &Tensor) -> Result<usize, ClientError>
                 if dims.is_empty() { "" } else { ", " },
                 dims.join(", ")
             );
-            let expected = if port.batched {
+            let expected = if port.batched() {
                 stacked
             } else {
-                format!("{:?} or {stacked}", port.shape)
+                format!("{:?} or {stacked}", port.shape())
             };
             Err(ClientError::Shape {
-                name: port.name.clone(),
+                name: port.name().to_owned(),
                 found: shape.to_vec(),
                 expected,
             })
         }
         Some(0) => Err(ClientError::NoSamples {
-            name: port.name.clone(),
+            name: port.name().to_owned(),
         }),
         Some(samples) => Ok(samples),
     }
 }
 
-fn check_values(port: &PlanPort, tensor: &Tensor) -> Result<(), ClientError> {
+fn check_values<P: InputPort>(port: &P, tensor: &Tensor) -> Result<(), ClientError> {
     for (flat, value) in tensor.data().iter().enumerate() {
-        let (name, value) = (&port.name, *value);
+        let (name, value) = (port.name(), *value);
         if !value.is_finite() {
             return Err(ClientError::NotFinite {
-                name: name.clone(),
+                name: name.to_owned(),
                 index: index_of(tensor.shape(), flat),
                 value,
             });
         }
-        if !port.range.contains(value) {
+        if !port.range().contains(value) {
             let index = index_of(tensor.shape(), flat);
             return Err(ClientError::OutOfRange {
-                name: name.clone(),
+                name: name.to_owned(),
                 index,
                 value,
-                range: port.range,
+                range: port.range(),
             });
         }
     }

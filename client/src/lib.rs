@@ -4,6 +4,9 @@
 //! files are left out on wasm. Secrets and errors are sampled and used without branches or addresses that depend on
 //! them, and are wiped from memory afterwards. (Encoding a message is floating-point arithmetic, which makes no such promise.)
 //!
+//! With the feature `tfhe` there are keys and encryption for the TFHE backend too. The arithmetic on secrets that is written here
+//! keeps to the rules above; the sampling of errors and of masks, and the making of server keys, is that of the crate `tfhe`.
+//!
 //! On wasm without an operating system, the embedding application chooses where randomness comes from, by a feature or
 //! backend of the crate `getrandom` (in a browser: `wasm_js`).
 
@@ -19,11 +22,15 @@ mod random;
 mod sampler;
 mod secret;
 pub mod share;
+#[cfg(feature = "tfhe")]
+mod tfhe;
 mod verify;
 
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "tfhe")]
+pub use self::tfhe::{TfheClient, TfheSecretKey};
 pub use cipherloom_ckks::set::{CiphertextSet, PortCiphertexts};
 pub use client::Client;
 pub use error::ClientError;

@@ -45,6 +45,7 @@ fn write_all() {
     save("plan_text", "tiny", plan::print(&compiled.plan).as_bytes());
     save("server_plan", "tiny", &seeds::SERVER_PLAN);
     save("client_plan", "tiny", &seeds::CLIENT_PLAN);
+    save("integer_plan", "tiny", &seeds::INTEGER_PLAN);
     save("evaluation_key", "toy", &seeds::EVALUATION_KEY);
     save("ciphertext", "toy", &seeds::CIPHERTEXT);
     save("secret_key", "toy", &seeds::SECRET_KEY);

@@ -5,6 +5,9 @@ use cipherloom_client::Client;
 use cipherloom_compiler::{Compiled, Compiler};
 use cipherloom_ir::Scale;
 use cipherloom_ir::container::PlanId;
+use cipherloom_ir::integer::{
+    IntegerBuilder, Matrix, Quantisation, SETS, Table, integer_plan_to_bytes,
+};
 use cipherloom_ir::layout::Layout;
 use cipherloom_ir::params::{CkksLiteral, ntt_primes_near};
 use cipherloom_ir::plan::{ClientPlan, KeyRequest, PlanPort, RotationKeySpec};
@@ -48,6 +51,32 @@ pub static SERVER_PLAN: LazyLock<Vec<u8>> =
 pub static CLIENT_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let plan = COMPILED.plan.client_plan(COMPILED.plan.id());
     cipherloom_ir::plan::client_plan_to_bytes(&plan)
+});
+
+/// `server.plan` of the TFHE backend: one step of each kind.
+pub static INTEGER_PLAN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let integers = Quantisation {
+        scale: vec![0.5],
+        zero_point: vec![0],
+        lo: 0,
+        hi: 3,
+    };
+    let range = Range { lo: 0.0, hi: 1.5 };
+    let mut b = IntegerBuilder::new("tiny", "tiny.onnx", SETS[1]);
+    let x = b.input("image", &[1, 9], range, 59, integers.clone());
+    let rows = (0..3).map(|i| (vec![(i, 1), (i + 3, -1), (8, 1)], 3));
+    let sums = Matrix::from_rows("sums", 9, rows).expect("no weight overflows");
+    let sums = b.matrix(sums);
+    let sums = b.linear(&[x], sums, 59, "node 0 Gemm");
+    let relu = b.table(Table {
+        name: "relu".into(),
+        entries: (0..16).map(|i| (i - 3_i64).max(0)).collect(),
+    });
+    let y = b.lookup(sums, &[relu], 59, "node 1 Relu");
+    b.output("y", &[1, 3], range, y, integers);
+    b.plan_mut().clear = COMPILED.plan.clear.clone();
+    let plan = b.finish().expect("the plan is sound");
+    integer_plan_to_bytes(&plan).0
 });
 
 fn toy_port(params: &CkksLiteral, name: &str, level: usize) -> PlanPort {

@@ -22,6 +22,9 @@ pub enum ServerError {
     /// The scheme refuses a key or a ciphertext.
     #[error(transparent)]
     Ckks(#[from] CkksError),
+    /// A key or ciphertext file of the TFHE backend is refused.
+    #[error(transparent)]
+    Lwe(#[from] cipherloom_lwe::LweError),
     /// The plan contradicts itself.
     #[error("the plan is malformed: {0}")]
     Malformed(String),

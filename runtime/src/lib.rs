@@ -8,6 +8,10 @@ mod error;
 mod executor;
 pub mod memory;
 mod server;
+#[cfg(feature = "tfhe")]
+mod tfhe;
 
+#[cfg(feature = "tfhe")]
+pub use self::tfhe::{TfheServer, TfheServerPlan};
 pub use error::ServerError;
 pub use server::{Server, ServerPlan};

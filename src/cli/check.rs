@@ -2,8 +2,8 @@
 
 use super::options::CompileOptions;
 use super::ui::Ui;
-use cipherloom::check::{CheckReport, EncryptedSample, check};
-use cipherloom::data::{self, PortSpec};
+use cipherloom::check::{CheckReport, EncryptedSample, check_any};
+use cipherloom::data;
 use cipherloom::report::human_bytes;
 use cipherloom::{Error, files};
 use std::fmt::Write;
@@ -37,7 +37,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let plan = super::infer::compiled(&args.model, &args.options)?;
-    let ports: Vec<PortSpec> = plan.plan().inputs.iter().map(PortSpec::from).collect();
+    let ports = plan.inputs();
     let samples = super::split(&super::read_inputs(&args.input, &ports)?, &ports)?;
     let labels = match &args.labels {
         Some(path) => {
@@ -47,7 +47,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
         None => None,
     };
     let progress = ui.progress("check", samples.len() + args.encrypted.min(samples.len()));
-    let found = check(
+    let found = check_any(
         &plan,
         &samples,
         labels.as_deref(),

@@ -1,9 +1,9 @@
 //! `decrypt`: outputs back to clear values.
 
 use super::ui::Ui;
-use cipherloom::data::PortSpec;
+use cipherloom::backend::AnyClient;
 use cipherloom::files::{self, Output};
-use cipherloom::{CiphertextSet, Error, finish, round_for_sharing};
+use cipherloom::{ClientError, Error};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -37,34 +37,29 @@ struct Outcome {
 
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let plan = super::read_client_plan(&args.plan)?;
-    let ports: Vec<PortSpec> = plan.results().iter().map(PortSpec::from).collect();
-    let client = super::read_client(plan, &args.secret_key)?;
+    let ports = plan.results();
+    let client = AnyClient::load(plan, &args.secret_key)?;
     let about_input = |e: Error| e.at(&args.input);
-    let set = CiphertextSet::from_bytes(
-        client.params(),
-        client.plan().plan_id,
-        &files::read(&args.input)?,
-    )
-    .map_err(|e| about_input(e.into()))?;
-    let mut outputs = client
-        .decrypt_exact(&set)
-        .map_err(|e| about_input(e.into()))?;
-    match args.share {
-        Some(bits) => round_for_sharing(client.plan(), &mut outputs, bits)?,
-        None => ui.detail(
+    let set = client
+        .read(&files::read(&args.input)?)
+        .map_err(about_input)?;
+    if args.share.is_none() {
+        ui.detail(
             "exact decrypted values can tell about the secret key: use --share to hand them on",
-        ),
+        );
     }
-    // What is shared is a function of the rounded values.
-    let outputs = finish(client.plan(), &outputs)?;
+    let outputs = client.decrypt(&set, args.share).map_err(|e| match e {
+        Error::Usage(_) | Error::Client(ClientError::Share { .. }) => e,
+        other => about_input(other),
+    })?;
     files::write(&[Output::public(
         &args.output,
         &super::output_bytes(&outputs, &ports, &args.output)?,
     )])?;
-    ui.note(&format!("{} sample(s) decrypted", set.samples));
+    ui.note(&format!("{} sample(s) decrypted", set.samples()));
     let outputs = ports.into_iter().map(|p| p.name).collect();
     ui.object(&Outcome {
-        samples: set.samples,
+        samples: set.samples(),
         outputs,
         share: args.share,
     })

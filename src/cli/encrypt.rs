@@ -1,7 +1,7 @@
 //! `encrypt`: inputs to ciphertexts, under the secret key or a public one.
 
 use super::ui::Ui;
-use cipherloom::data::PortSpec;
+use cipherloom::backend::AnyClient;
 use cipherloom::files::{self, Output};
 use cipherloom::{Error, Parameters, PublicClient, PublicKey, report};
 use serde::Serialize;
@@ -43,16 +43,22 @@ struct Outcome {
 
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let plan = super::read_client_plan(&args.plan)?;
-    let ports: Vec<PortSpec> = plan.inputs.iter().map(PortSpec::from).collect();
-    let params = Parameters::new(&plan.params)?;
+    let ports = plan.inputs();
     let inputs = || super::read_inputs(&args.input, &ports);
     // The key is checked before the inputs are read.
-    let set = match (&args.key.secret_key, &args.key.public_key) {
-        (Some(path), _) => super::read_client(plan, path)?.encrypt(&inputs()?)?,
+    let (samples, bytes) = match (&args.key.secret_key, &args.key.public_key) {
+        (Some(path), _) => {
+            let client = AnyClient::load(plan, path)?;
+            let set = client.encrypt(&inputs()?)?;
+            (set.samples(), client.write(&set)?)
+        }
         (None, Some(path)) => {
+            let plan = plan.for_public_key()?;
+            let params = Parameters::new(&plan.params)?;
             let key = PublicKey::from_bytes(&files::read(path)?, &params, plan.plan_id);
             let key = key.map_err(|e| Error::from(e).at(path))?;
-            PublicClient::new(plan, key)?.encrypt(&inputs()?)?
+            let set = PublicClient::new(plan, key)?.encrypt(&inputs()?)?;
+            (set.samples, set.to_bytes(&params)?)
         }
         (None, None) => {
             return Err(Error::Usage(
@@ -60,9 +66,8 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
             ));
         }
     };
-    let bytes = set.to_bytes(&params)?;
     files::write(&[Output::public(&args.output, &bytes)])?;
-    let (samples, bytes) = (set.samples, bytes.len() as u64);
+    let bytes = bytes.len() as u64;
     ui.note(&format!(
         "{samples} sample(s) encrypted, {}",
         report::human_bytes(bytes)

@@ -2,9 +2,9 @@
 
 use super::options::CompileOptions;
 use super::ui::Ui;
-use cipherloom::data::PortSpec;
+use cipherloom::backend::{AnyClient, AnyServer, AnyServerPlan};
 use cipherloom::files::{self, Output};
-use cipherloom::{Client, Error, Server, ServerPlan, memory};
+use cipherloom::{Error, memory};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -43,29 +43,26 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let plan = compiled(&args.model, &args.options)?;
-    let inputs: Vec<PortSpec> = plan.plan().inputs.iter().map(PortSpec::from).collect();
-    let outputs: Vec<PortSpec> = plan.plan().results().iter().map(PortSpec::from).collect();
+    let (inputs, outputs) = (plan.inputs(), plan.results());
     let given = super::read_inputs(&args.input, &inputs)?;
-    let (_, excursions) =
-        cipherloom::check::clear_results(plan.plan(), &super::split(&given, &inputs)?)?;
+    let (_, excursions) = cipherloom::check::clear_results(&plan, &super::split(&given, &inputs)?)?;
     super::warn_of(ui, &excursions);
 
-    let client = Client::new(plan.client_plan())?;
-    let keys = client.evaluation_key()?;
-    let server = Server::new_within(plan, keys, args.options.max_memory)?;
+    let client = AnyClient::new(plan.client_plan())?;
+    let server = AnyServer::new(plan, &client, args.options.max_memory)?;
     let ciphertexts = client.encrypt(&given)?;
-    let progress = ui.progress("run", server.plan().plan().steps.len() * ciphertexts.runs());
+    let progress = ui.progress("run", server.work(&ciphertexts));
     let start = Instant::now();
     let results = server.run_with(&ciphertexts, &mut |done, _| progress.set(done))?;
     let latency_s = start.elapsed().as_secs_f64();
     drop(progress);
-    let results = client.decrypt(&results)?;
+    let results = client.decrypt(&results, None)?;
     files::write(&[Output::public(
         &args.output,
         &super::output_bytes(&results, &outputs, &args.output)?,
     )])?;
 
-    let (samples, threads) = (ciphertexts.samples, rayon::current_num_threads());
+    let (samples, threads) = (ciphertexts.samples(), rayon::current_num_threads());
     ui.note(&format!(
         "{samples} sample(s) in {latency_s:.4} s on {threads} thread(s)"
     ));
@@ -78,7 +75,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
 }
 
 /// The plan of a compiled model's folder, or of a model that is compiled now.
-pub(super) fn compiled(path: &Path, options: &CompileOptions) -> Result<ServerPlan, Error> {
+pub(super) fn compiled(path: &Path, options: &CompileOptions) -> Result<AnyServerPlan, Error> {
     if path.is_dir() {
         if !options.is_default() {
             let text = format!(
@@ -87,8 +84,9 @@ pub(super) fn compiled(path: &Path, options: &CompileOptions) -> Result<ServerPl
             );
             return Err(Error::Usage(text));
         }
-        return super::read_server_plan(&path.join("server.plan"));
+        return super::read_any_server_plan(&path.join("server.plan"));
     }
     let model = options.model(path)?;
-    Ok(options.compiler(&model)?.compile(&model)?.server_plan())
+    let compiled = options.compiler(&model)?.compile(&model)?;
+    Ok(AnyServerPlan::Ckks(compiled.server_plan()))
 }

@@ -1,8 +1,9 @@
 //! `keygen`: the secret key, and the evaluation keys that the plan needs.
 
 use super::ui::Ui;
+use cipherloom::backend::AnyClient;
 use cipherloom::files::{self, Output};
-use cipherloom::{Client, ClientError, Error, report};
+use cipherloom::{ClientError, Error, report};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -37,17 +38,14 @@ struct Outcome {
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let plan = super::read_client_plan(&args.plan)?;
     check_targets(&args)?;
-    let plan_id = plan.plan_id.to_string();
-    let client = Client::new(plan)?;
-    let eval = cipherloom::keys_to_bytes(
-        client.params(),
-        client.plan().plan_id,
-        &client.evaluation_key()?,
-    )?;
+    let plan_id = plan.plan_id();
+    let client = AnyClient::new(plan)?;
+    // Refused before anything long begins.
     let public = match &args.public_key {
-        Some(_) => Some(client.public_key()?.to_bytes(client.params())?),
+        Some(_) => Some(client.public_key_bytes()?),
         None => None,
     };
+    let eval = client.evaluation_key_bytes()?;
 
     let mut outputs = vec![Output::public(&args.eval_key, &eval)];
     if let (Some(path), Some(bytes)) = (&args.public_key, &public) {
@@ -59,7 +57,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
         let _ = fs::remove_file(&args.secret_key);
         return Err(failed);
     }
-    let key_id = client.secret_key().key_id().to_string();
+    let key_id = client.key_id();
     ui.note(&format!(
         "secret key {} ({}), evaluation keys {} ({}); keep the first to yourself",
         args.secret_key.display(),
@@ -110,13 +108,12 @@ fn exists(path: &Path) -> Error {
 }
 
 /// Writes the secret key; yields the number of bytes.
-fn save_secret(client: &Client, path: &Path) -> Result<u64, Error> {
-    client.secret_key().save(path).map_err(|e| match e {
+fn save_secret(client: &AnyClient, path: &Path) -> Result<u64, Error> {
+    client.save_secret(path).map_err(|e| match e {
         ClientError::File { source, .. } if source.kind() == io::ErrorKind::AlreadyExists => {
             exists(path)
         }
         ClientError::File { path, source } => Error::Write { path, source },
         other => other.into(),
-    })?;
-    Ok(client.secret_key().to_bytes().len() as u64)
+    })
 }

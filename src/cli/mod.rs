@@ -15,9 +15,10 @@ mod options;
 mod run;
 mod ui;
 
+use cipherloom::backend::{AnyClientPlan, AnyServerPlan};
 use cipherloom::data::{self, PortSpec};
 use cipherloom::metrics::Excursion;
-use cipherloom::{Client, ClientError, ClientPlan, Error, SecretKey, ServerPlan, Tensors, files};
+use cipherloom::{Error, ServerPlan, Tensors, files};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -140,9 +141,9 @@ fn refuse_usage(usage: &clap::Error) -> ExitCode {
     ExitCode::from(1)
 }
 
-/// Reads `client.plan`.
-fn read_client_plan(path: &Path) -> Result<ClientPlan, Error> {
-    cipherloom::client_plan_from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
+/// Reads `client.plan`, of either backend.
+fn read_client_plan(path: &Path) -> Result<AnyClientPlan, Error> {
+    AnyClientPlan::from_bytes(&files::read(path)?).map_err(|e| e.at(path))
 }
 
 /// The path of `server.plan`, given itself or by its folder.
@@ -154,18 +155,14 @@ fn server_plan_path(path: &Path) -> PathBuf {
     }
 }
 
-/// Reads `server.plan`.
-fn read_server_plan(path: &Path) -> Result<ServerPlan, Error> {
-    ServerPlan::from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
+/// Reads `server.plan`, of either backend.
+fn read_any_server_plan(path: &Path) -> Result<AnyServerPlan, Error> {
+    AnyServerPlan::from_bytes(&files::read(path)?).map_err(|e| e.at(path))
 }
 
-/// A client with the secret key of a file.
-fn read_client(plan: ClientPlan, path: &Path) -> Result<Client, Error> {
-    let secret = SecretKey::load(path, &plan).map_err(|e| match e {
-        ClientError::File { path, source } => Error::Read { path, source },
-        other => Error::from(other).at(path),
-    })?;
-    Ok(Client::with_secret_key(plan, secret)?)
+/// Reads `server.plan` of the CKKS backend.
+fn read_server_plan(path: &Path) -> Result<ServerPlan, Error> {
+    ServerPlan::from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
 }
 
 /// Reads inputs and checks them against the ports' shapes and ranges.

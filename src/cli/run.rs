@@ -1,8 +1,9 @@
 //! `run`: executes a plan on ciphertexts. It never reads a secret key.
 
 use super::ui::Ui;
+use cipherloom::backend::AnyServer;
 use cipherloom::files::{self, Output};
-use cipherloom::{Error, Server, memory};
+use cipherloom::{Error, memory};
 use serde::Serialize;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -44,22 +45,22 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 }
 
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
-    let plan = super::read_server_plan(&args.plan)?;
+    let plan = super::read_any_server_plan(&args.plan)?;
     let start = Instant::now();
     let keys = files::read(&args.eval_key)?;
-    let server = Server::within(plan, &keys, args.max_memory)
-        .map_err(|e| Error::from(e).at(&args.eval_key))?;
+    let server =
+        AnyServer::within(plan, &keys, args.max_memory).map_err(|e| e.at(&args.eval_key))?;
     drop(keys);
     ui.detail(&format!(
         "loaded and expanded in {:.3} s",
         start.elapsed().as_secs_f64()
     ));
-    let about_input = |e: cipherloom::ServerError| Error::from(e).at(&args.input);
+    let about_input = |e: Error| e.at(&args.input);
     let inputs = server
         .read(&files::read(&args.input)?)
         .map_err(about_input)?;
 
-    let progress = ui.progress("run", server.plan().plan().steps.len() * inputs.runs());
+    let progress = ui.progress("run", server.work(&inputs));
     let start = Instant::now();
     let outputs = server
         .run_with(&inputs, &mut |done, _| progress.set(done))
@@ -69,7 +70,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
 
     files::write(&[Output::public(&args.output, &server.write(&outputs)?)])?;
     let threads = rayon::current_num_threads();
-    let samples = inputs.samples;
+    let samples = inputs.samples();
     ui.note(&format!(
         "{samples} sample(s) in {latency_s:.4} s on {threads} thread(s)"
     ));

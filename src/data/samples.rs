@@ -2,6 +2,7 @@
 
 use super::npz::Arrays;
 use super::{DataError, npy, npz};
+use cipherloom_ir::integer::IntegerPort;
 use cipherloom_ir::plan::{PlanPort, ResultPort};
 use cipherloom_ir::{DType, Range, Tensor, Tensors, tensor};
 
@@ -22,6 +23,18 @@ pub struct PortSpec {
 
 impl From<&PlanPort> for PortSpec {
     fn from(port: &PlanPort) -> Self {
+        Self {
+            name: port.name.clone(),
+            shape: port.shape.clone(),
+            dtype: port.dtype,
+            batched: port.batched,
+            range: Some(port.range),
+        }
+    }
+}
+
+impl From<&IntegerPort> for PortSpec {
+    fn from(port: &IntegerPort) -> Self {
         Self {
             name: port.name.clone(),
             shape: port.shape.clone(),

@@ -44,8 +44,8 @@ pub fn estimates(plan: &IntegerPlan) -> IntegerEstimates {
     }
 }
 
-/// Bytes that `run` needs at its peak: keys, constants and the registers that live together.
-fn run_bytes(plan: &IntegerPlan) -> u64 {
+/// Bytes of the registers of one sample that live together at most.
+pub fn live_bytes(plan: &IntegerPlan) -> u64 {
     let ciphertext = 8 * plan.params.ciphertext_words() as u64;
     let mut live: BTreeMap<Register, u64> = BTreeMap::new();
     for port in &plan.inputs {
@@ -59,14 +59,16 @@ fn run_bytes(plan: &IntegerPlan) -> u64 {
             live.remove(register);
         }
     }
-    let matrices: usize = plan
-        .matrices
-        .iter()
-        .map(|m| 12 * m.indices.len() + 12 * m.rows())
-        .sum();
+    peak.saturating_mul(ciphertext)
+}
+
+/// Bytes that `run` needs at its peak for one sample: keys, constants and the registers that live together.
+fn run_bytes(plan: &IntegerPlan) -> u64 {
+    let matrix = |m: &super::Matrix| 12 * m.indices.len() as u64 + 12 * m.rows() as u64;
+    let matrices: u64 = plan.matrices.iter().map(matrix).sum();
     let accumulators = 8 * plan.params.polynomial_size() as u64 * plan.tables.len() as u64;
+    let constants = matrices.saturating_add(accumulators);
     let keys = plan.params.expanded_key_bytes();
-    keys.saturating_add(peak.saturating_mul(ciphertext))
-        .saturating_add(matrices as u64)
-        .saturating_add(accumulators)
+    keys.saturating_add(live_bytes(plan))
+        .saturating_add(constants)
 }

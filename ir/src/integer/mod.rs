@@ -25,7 +25,7 @@ mod wire;
 
 pub use analyse::{AnalyseError, StepFacts, analyse, complete};
 pub use build::IntegerBuilder;
-pub use cost::{estimates, lookup_seconds};
+pub use cost::{estimates, live_bytes, lookup_seconds};
 pub use params::{SETS, SetError, TfheSet};
 pub use simulate::{IntegerSimulator, dequantise, quantise};
 pub use text::{parse, print};

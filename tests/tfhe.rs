@@ -1,0 +1,173 @@
+//! A plan of the TFHE backend through files and the command line, by `infer` and by `check`.
+
+// A test may panic, in its helpers too.
+#![allow(clippy::unwrap_used)]
+#![cfg(feature = "tfhe")]
+
+mod common;
+
+use cipherloom::data::npz;
+use cipherloom::{DType, Range, Tensor};
+use cipherloom_ir::integer::{
+    IntegerBuilder, IntegerPlan, IntegerSimulator, Matrix, Quantisation, SETS, Table,
+    integer_client_plan_to_bytes, integer_plan_to_bytes,
+};
+use common::{json, ok, refused};
+use std::fs;
+use std::path::Path;
+
+/// The function that [`plan`] computes, as a clear network.
+const CLEAR: &str = r#"module "tiny" · from "tiny.onnx, opset 17" · stage tensor
+  shape  range | op
+  [1,4]  -     | %0 = input "x"        ; port "x"
+  [1,2]  -     | %1 = gemm %0, @w, @b  ; node 0 Gemm "/fc"
+  [1,2]  -     | %2 = relu %1          ; node 1 Relu "/act"
+input "x" = %0 · f32 · batched
+output "y" = %2 · batched
+const @w [2,4] = [1.0, -1.0, 1.0, 0.0, 0.0, 1.0, -1.0, 1.0]
+const @b [2] = [-1.0, 0.5]
+"#;
+const TAIL: &str = r#"module "tiny" · from "tiny.onnx, opset 17" · stage tensor
+  shape  range | op
+  [1,2]  -     | %0 = input "y"          ; port "y"
+  [1,1]  -     | %1 = arg_max %0 axis 1  ; node 2 ArgMax "/class"
+input "y" = %0 · f64 · batched
+output "class" = %1 · i64 · batched
+"#;
+
+/// Inputs are multiples of 1/2 from 0 to 3/2, all arithmetic is exact.
+fn plan() -> IntegerPlan {
+    let halves = |lo, hi| Quantisation {
+        scale: vec![0.5],
+        zero_point: vec![0],
+        lo,
+        hi,
+    };
+    let range = Range { lo: 0.0, hi: 1.5 };
+    let mut b = IntegerBuilder::new("tiny", "tiny.onnx, opset 17", SETS[1]);
+    let x = b.input("x", &[1, 4], range, 59, halves(0, 3));
+    let rows = [
+        (vec![(0, 1), (1, -1), (2, 1)], -2 + 5),
+        (vec![(1, 1), (2, -1), (3, 1)], 1 + 5),
+    ];
+    let m = b.matrix(Matrix::from_rows("fc", 4, rows).unwrap());
+    let sums = b.linear(&[x], m, 59, "node 0 Gemm \"/fc\"");
+    let relu = b.table(Table {
+        name: "relu".into(),
+        entries: (0..16).map(|i| (i - 5_i64).max(0)).collect(),
+    });
+    let y = b.lookup(sums, &[relu], 59, "node 1 Relu \"/act\"");
+    b.output("y", &[1, 2], Range { lo: 0.0, hi: 4.0 }, y, halves(0, 0));
+    b.plan_mut().clear = cipherloom_ir::tensor::parse(CLEAR, &[]).unwrap();
+    b.plan_mut().tail = Some(cipherloom_ir::tensor::parse(TAIL, &[]).unwrap());
+    b.finish().unwrap()
+}
+
+fn write_files(dir: &Path) -> Vec<f64> {
+    let plan = plan();
+    let (bytes, id) = integer_plan_to_bytes(&plan);
+    fs::create_dir(dir.join("m")).unwrap();
+    fs::write(dir.join("m/server.plan"), bytes).unwrap();
+    let client = integer_client_plan_to_bytes(&plan.client_plan(id));
+    fs::write(dir.join("m/client.plan"), client).unwrap();
+    let data = vec![0.5, 1.5, 0.0, 1.0, 1.5, 0.0, 1.5, 0.0, 1.0, 0.5, 1.0, 0.5];
+    let inputs = Tensor::new(vec![3, 4], data.clone()).unwrap();
+    let bytes = npz::write(&[("x", &inputs, DType::F32)], false).unwrap();
+    fs::write(dir.join("in.npz"), bytes).unwrap();
+    data
+}
+
+/// The classes by the integer simulator, which `check` compares with the clear network.
+fn classes(data: &[f64]) -> Vec<f64> {
+    let plan = plan();
+    let one = |sample: &[f64]| {
+        let integers = sample.iter().map(|v| (v * 2.0) as i64).collect();
+        let y = IntegerSimulator::new(&plan)
+            .run_integers(&[integers], None)
+            .unwrap();
+        f64::from(y[0][1] > y[0][0])
+    };
+    data.chunks(4).map(one).collect()
+}
+
+fn output(path: &Path) -> Vec<f64> {
+    let bytes = fs::read(path).unwrap();
+    let all = npz::Arrays::open(&bytes, "x")
+        .unwrap()
+        .read("class")
+        .unwrap();
+    all.data().to_vec()
+}
+
+#[test]
+fn the_commands_work_on_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let data = write_files(dir);
+    let made = json(
+        dir,
+        "keygen m/client.plan --secret-key secret.key --eval-key eval.key",
+    );
+    assert!(made["eval_key_bytes"].as_u64().unwrap() < 150_000_000);
+    ok(
+        dir,
+        "encrypt m/client.plan --secret-key secret.key --input in.npz -o x.ct",
+    );
+    fs::rename(dir.join("secret.key"), dir.join("hidden")).unwrap();
+    let run = json(
+        dir,
+        "run m/server.plan --eval-key eval.key x.ct -o y.ct --threads 2",
+    );
+    assert_eq!((&run["samples"], &run["threads"]), (&3.into(), &2.into()));
+    fs::rename(dir.join("hidden"), dir.join("secret.key")).unwrap();
+    ok(
+        dir,
+        "decrypt m/client.plan --secret-key secret.key y.ct -o out.npz",
+    );
+    assert_eq!(output(&dir.join("out.npz")), classes(&data));
+    for (command, part) in [
+        (
+            "keygen m/client.plan --secret-key s --eval-key e --public-key p",
+            "no public keys",
+        ),
+        (
+            "decrypt m/client.plan --secret-key secret.key y.ct -o o.npz --share 4",
+            "--share",
+        ),
+        (
+            "run m/server.plan --eval-key eval.key eval.key -o z.ct",
+            "not a ciphertext of the TFHE",
+        ),
+        (
+            "decrypt m/client.plan --secret-key secret.key x.ct -o o.npz",
+            "x.ct",
+        ),
+        (
+            "run m/client.plan --eval-key eval.key x.ct -o z.ct",
+            "client plan",
+        ),
+    ] {
+        let error = refused(dir, command);
+        assert!(error.contains(part), "{command}: {error}");
+    }
+    for name in ["s", "e", "p", "o.npz", "z.ct"] {
+        assert!(!dir.join(name).exists(), "{name}");
+    }
+}
+
+#[test]
+fn infer_and_check_are_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let data = write_files(dir);
+    ok(dir, "infer m --input in.npz -o out.npz");
+    assert_eq!(output(&dir.join("out.npz")), classes(&data));
+    let found = json(dir, "check m --input in.npz --encrypted 2");
+    let (simulated, encrypted) = (&found["simulated"], &found["encrypted"]);
+    assert_eq!(simulated["max_abs_error"], 0.0);
+    assert_eq!(simulated["agreement"], 1.0);
+    assert_eq!(encrypted["samples"], 2);
+    assert_eq!(encrypted["max_abs_error"], 0.0);
+    assert!(encrypted["noise_bits"].is_null() && encrypted["error_bits"].is_null());
+    assert!(encrypted["latency_s"]["median"].as_f64().unwrap() > 0.0);
+}
