@@ -9,6 +9,7 @@ pub mod compile;
 pub mod cost;
 pub mod data;
 pub mod emit;
+pub mod integer;
 pub mod loom;
 pub mod lower;
 pub mod onnx;

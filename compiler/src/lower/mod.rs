@@ -1,16 +1,16 @@
 //! From the `tensor` stage to the `circuit` stage: matrices, packing, levels, scales, parameters, noise.
 
-mod affine;
+pub(crate) mod affine;
 mod build;
 mod error;
 mod levels;
 mod measured;
-mod network;
+pub(crate) mod network;
 mod noise;
 mod packing;
 mod params;
 mod polynomial;
-mod sparse;
+pub(crate) mod sparse;
 mod statistics;
 #[cfg(test)]
 mod tests;

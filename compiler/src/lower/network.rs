@@ -5,7 +5,7 @@ mod exact;
 mod factors;
 mod fold;
 mod make;
-mod pending;
+pub(crate) mod pending;
 mod polynomials;
 mod products;
 

@@ -1,6 +1,7 @@
 //! Sparse matrices over tensor elements: building, products, sums.
 
 use cipherloom_ir::circuit::Matrix;
+use cipherloom_ir::value::element_count;
 
 /// Builds a [`Matrix`] row by row.
 pub(crate) struct RowBuilder {
@@ -76,6 +77,25 @@ pub(crate) fn selection(sources: impl Iterator<Item = Option<usize>>, cols: usiz
         rows.end_row();
     }
     rows.finish()
+}
+
+/// For each part of a concatenation along an axis, the matrix that moves its elements to their places in the result;
+/// `None` where the shapes do not fit.
+pub(crate) fn concat_places(out: &[usize], parts: &[&[usize]], axis: usize) -> Option<Vec<Matrix>> {
+    let inner = |shape: &[usize]| shape.get(axis..).and_then(element_count);
+    let (count, row) = (element_count(out)?, inner(out).filter(|row| *row > 0)?);
+    let mut start = 0;
+    let mut places = Vec::with_capacity(parts.len());
+    for from in parts {
+        let (cols, length) = (element_count(from)?, inner(from)?);
+        let source = |r: usize| {
+            let within = (r % row).checked_sub(start).filter(|at| *at < length)?;
+            Some(r / row * length + within).filter(|at| *at < cols)
+        };
+        places.push(selection((0..count).map(source), cols));
+        start += length;
+    }
+    Some(places)
 }
 
 /// The factor if the matrix is that factor times the identity.

@@ -53,21 +53,10 @@ impl TensorPass for Legalise {
     }
 
     fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
-        let nodes: Vec<IllegalNode> = module
-            .graph
-            .ids()
-            .into_iter()
-            .filter_map(|id| illegal(module, id))
-            .collect();
-        if nodes.is_empty() {
-            return Ok(None);
+        match refused(module, refusal_of) {
+            None => Ok(None),
+            Some(found) => Err(PassError::Illegal(found)),
         }
-        let operations = module.graph.len() - module.inputs.len().min(module.graph.len());
-        Err(PassError::Illegal(IllegalNodes {
-            source: module.source.clone(),
-            operations,
-            nodes,
-        }))
     }
 }
 
@@ -162,13 +151,31 @@ fn maximum(values: usize) -> String {
     )
 }
 
-fn illegal(module: &Module, id: NodeId) -> Option<IllegalNode> {
+/// Why an operation has no encrypted form, and what to do about it; told its operand's shape and whether
+/// nothing but an output reads it.
+pub(crate) type Refusal = fn(&Op, &[usize], bool) -> Option<(String, &'static str)>;
+
+/// All operations of a module that a backend refuses.
+pub(crate) fn refused(module: &Module, refusal: Refusal) -> Option<IllegalNodes> {
+    let ids = module.graph.ids().into_iter();
+    let nodes: Vec<IllegalNode> = ids.filter_map(|id| illegal(module, id, refusal)).collect();
+    if nodes.is_empty() {
+        return None;
+    }
+    Some(IllegalNodes {
+        source: module.source.clone(),
+        operations: module.graph.len() - module.inputs.len().min(module.graph.len()),
+        nodes,
+    })
+}
+
+fn illegal(module: &Module, id: NodeId, refusal: Refusal) -> Option<IllegalNode> {
     let node = module.graph.get(id)?;
     let last = module.graph.users(id).is_empty() && must_begin(&node.op);
     let below = module.graph.operands(id);
     let operand = below.first().and_then(|o| module.graph.get(*o));
     let operand = operand.map_or(&[][..], |o| &o.shape);
-    let (reason, help) = refusal_of(&node.op, operand, last)?;
+    let (reason, help) = refusal(&node.op, operand, last)?;
     Some(IllegalNode {
         node: id,
         origin: node.origin.clone(),

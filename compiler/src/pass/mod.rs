@@ -31,6 +31,7 @@ pub use fold_constants::FoldConstants;
 pub use fold_scalings::FoldScalings;
 pub use fuse_function::FuseFunction;
 pub use fuse_polynomial::FusePolynomial;
+pub(crate) use legalise::refused;
 pub use legalise::{IllegalNode, IllegalNodes, Legalise};
 
 use crate::data::Evidence;

@@ -14,6 +14,8 @@ use std::collections::BTreeMap;
 pub struct IntegerBuilder {
     plan: IntegerPlan,
     lengths: BTreeMap<Register, u32>,
+    /// The tables by their entries.
+    tables: BTreeMap<Vec<i64>, u32>,
 }
 
 impl IntegerBuilder {
@@ -36,6 +38,7 @@ impl IntegerBuilder {
                 tail: None,
             },
             lengths: BTreeMap::new(),
+            tables: BTreeMap::new(),
         }
     }
 
@@ -75,16 +78,13 @@ impl IntegerBuilder {
 
     /// A table, to be used by any number of steps; one with the same entries is used again.
     pub fn table(&mut self, table: Table) -> u32 {
-        let found = self
-            .plan
-            .tables
-            .iter()
-            .position(|t| t.entries == table.entries);
-        let index = found.unwrap_or_else(|| {
-            self.plan.tables.push(table);
-            self.plan.tables.len() - 1
-        });
-        index as u32
+        if let Some(found) = self.tables.get(&table.entries) {
+            return *found;
+        }
+        let index = self.plan.tables.len() as u32;
+        self.tables.insert(table.entries.clone(), index);
+        self.plan.tables.push(table);
+        index
     }
 
     /// A linear step.

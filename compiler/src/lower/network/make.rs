@@ -304,27 +304,16 @@ impl Builder<'_> {
         let shape = |id| self.module.graph.get(id).map(|n| n.shape.as_slice());
         let malformed = || self.malformed(id);
         let out = shape(id).ok_or_else(malformed)?;
-        let inner = |shape: &[usize]| shape.get(axis..).and_then(element_count);
-        let (count, row) = element_count(out)
-            .zip(inner(out))
-            .filter(|(_, row)| *row > 0)
-            .ok_or_else(malformed)?;
-        let (mut start, mut sum) = (0, None::<Pending>);
-        for operand in operands {
-            let from = shape(*operand).ok_or_else(malformed)?;
-            let (cols, length) = element_count(from).zip(inner(from)).ok_or_else(malformed)?;
-            let source = |r: usize| {
-                let within = (r % row).checked_sub(start).filter(|at| *at < length)?;
-                Some(r / row * length + within).filter(|at| *at < cols)
-            };
-            let place = selection((0..count).map(source), cols);
+        let parts: Option<Vec<&[usize]>> = operands.iter().map(|o| shape(*o)).collect();
+        let places = sparse::concat_places(out, &parts.ok_or_else(malformed)?, axis);
+        let mut sum = None::<Pending>;
+        for (operand, place) in operands.iter().zip(places.ok_or_else(malformed)?) {
             let part = self.pending.get(operand).ok_or_else(malformed)?;
-            let part = part.map(&place, &vec![0.0; count]);
+            let part = part.map(&place, &vec![0.0; place.rows]);
             sum = Some(match sum {
                 None => part,
                 Some(sum) => sum.plus(&part),
             });
-            start += length;
         }
         sum.ok_or_else(malformed)
     }

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 /// A tensor value that is not made yet.
 #[derive(Clone)]
-pub(super) struct Pending {
-    pub(super) terms: Vec<(usize, Arc<Matrix>)>,
-    pub(super) bias: Vec<f64>,
-    pub(super) name: String,
+pub(crate) struct Pending {
+    pub(crate) terms: Vec<(usize, Arc<Matrix>)>,
+    pub(crate) bias: Vec<f64>,
+    pub(crate) name: String,
 }
 
 impl Pending {
-    pub(super) fn of(value: usize, len: usize) -> Self {
+    pub(crate) fn of(value: usize, len: usize) -> Self {
         Self {
             terms: vec![(value, Arc::new(scaled_identity(len, 1.0)))],
             bias: vec![0.0; len],
@@ -23,12 +23,12 @@ impl Pending {
         }
     }
 
-    pub(super) fn has_bias(&self) -> bool {
+    pub(crate) fn has_bias(&self) -> bool {
         self.bias.iter().any(|b| *b != 0.0)
     }
 
     /// One value behind a selection of equal factors and no bias: elementwise operations may pass it.
-    pub(super) fn as_selection(&self) -> Option<(usize, f64)> {
+    pub(crate) fn as_selection(&self) -> Option<(usize, f64)> {
         match self.terms.as_slice() {
             [(value, matrix)] if !self.has_bias() => Some((*value, as_scaled_selection(matrix)?)),
             _ => None,
@@ -36,7 +36,7 @@ impl Pending {
     }
 
     /// `factor * x + bias` of elements x of one value, each of them a copy: the value, factor and bias, if that is all.
-    pub(super) fn as_copies(&self) -> Option<(usize, f64, f64)> {
+    pub(crate) fn as_copies(&self) -> Option<(usize, f64, f64)> {
         let [(value, matrix)] = self.terms.as_slice() else {
             return None;
         };
@@ -46,11 +46,11 @@ impl Pending {
         Some((*value, factor, bias))
     }
 
-    pub(super) fn is_movement(&self) -> bool {
+    pub(crate) fn is_movement(&self) -> bool {
         self.terms.len() == 1 && self.terms.iter().all(|(_, m)| sparse::is_movement(m))
     }
 
-    pub(super) fn map(&self, matrix: &Matrix, bias: &[f64]) -> Self {
+    pub(crate) fn map(&self, matrix: &Matrix, bias: &[f64]) -> Self {
         let terms = self
             .terms
             .iter()
@@ -69,7 +69,7 @@ impl Pending {
         }
     }
 
-    pub(super) fn scaled(&self, factor: f64) -> Self {
+    pub(crate) fn scaled(&self, factor: f64) -> Self {
         let terms = self
             .terms
             .iter()
@@ -82,7 +82,7 @@ impl Pending {
         }
     }
 
-    pub(super) fn plus(&self, other: &Self) -> Self {
+    pub(crate) fn plus(&self, other: &Self) -> Self {
         let mut merged: BTreeMap<usize, Arc<Matrix>> = BTreeMap::new();
         for (value, matrix) in self.terms.iter().chain(&other.terms) {
             let sum = match merged.get(value) {
@@ -110,7 +110,7 @@ impl Pending {
     }
 
     /// The cost of making it now: diagonals in row-major packing.
-    pub(super) fn diagonals(&self) -> usize {
+    pub(crate) fn diagonals(&self) -> usize {
         self.terms.iter().map(|(_, m)| dense_diagonals(m)).sum()
     }
 }

@@ -1,0 +1,101 @@
+//! How much of the torus each element of a lookup's result takes.
+
+use super::layers::Layers;
+use super::statistics::Spread;
+
+/// The smallest amplitude that is tried, as a power of two.
+const LEAST: f64 = 13.0;
+/// The amplitudes that are tried, in steps of this part of a power of two.
+const STEPS: f64 = 4.0;
+/// Amplitudes are tried under which one of so many weights is one of so many small integers: it is not rounded then.
+const WHOLE: (usize, i32) = (12, 4);
+
+/// What is read of a value: for each element the weights that the rows of layers give it, over its whole range, as parts
+/// of the torus, and how much an error counts there.
+pub(super) struct Readers(Vec<Vec<(f64, f64)>>);
+
+impl Readers {
+    pub(super) fn of(value: usize, len: usize, layers: &Layers<'_>, (lo, hi): (f64, f64)) -> Self {
+        let mut readers = vec![vec![]; len];
+        for layer in layers.iter().filter(|l| l.reads(value)) {
+            let rows = layer.gains.iter().zip(&layer.variances);
+            let signal: f64 = rows.map(|(gain, variance)| gain * gain * variance).sum();
+            let count = 1.0 / (signal + f64::MIN_POSITIVE);
+            for (_, matrix) in layer.pending.terms.iter().filter(|(v, _)| *v == value) {
+                for (row, gain) in layer.gains.iter().enumerate() {
+                    for (column, weight) in matrix.row(row) {
+                        readers[column].push((gain * weight * (hi - lo), count));
+                    }
+                }
+            }
+        }
+        readers.iter_mut().for_each(|list| {
+            list.retain(|(weight, _)| *weight != 0.0);
+        });
+        Self(readers)
+    }
+
+    /// The amplitude of each element at which rounded weights and noise together bring the smallest error.
+    pub(super) fn amplitudes(&self, spreads: &[Spread], bootstrap: f64) -> Vec<f64> {
+        let steps = ((LEAST - 1.0) * STEPS) as i32;
+        let one = |(readers, spread): (&Vec<(f64, f64)>, &Spread)| {
+            let usual = (0..=steps).map(|i| libm::exp2(-1.0 - f64::from(i) / STEPS));
+            let whole = readers.iter().take(WHOLE.0);
+            let whole =
+                whole.flat_map(|(weight, _)| (1..=WHOLE.1).map(|k| weight.abs() / f64::from(k)));
+            let whole = whole.filter(|a| (libm::exp2(-LEAST)..=0.5).contains(a));
+            let mut best = (0.5, f64::INFINITY);
+            for amplitude in usual.chain(whole) {
+                let error = error(readers, amplitude, (relative(spread), bootstrap));
+                if error < best.1 {
+                    best = (amplitude, error);
+                }
+            }
+            best.0
+        };
+        self.0.iter().zip(spreads).map(one).collect()
+    }
+}
+
+/// The variance of an element as a part of its range.
+fn relative(spread: &Spread) -> f64 {
+    let width = spread.hi - spread.lo;
+    if width > 0.0 {
+        spread.variance / (width * width)
+    } else {
+        0.0
+    }
+}
+
+/// What rounded weights and noise bring to the rows that read an element.
+fn error(readers: &[(f64, f64)], amplitude: f64, (spread, bootstrap): (f64, f64)) -> f64 {
+    let one = |(weight, count): &(f64, f64)| {
+        let exact = weight / amplitude;
+        let rounded = libm::round(exact);
+        let part = (exact - rounded) * amplitude;
+        (part * part * spread + rounded * rounded * bootstrap) * count
+    };
+    readers.iter().map(one).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reader_takes_a_whole_weight() {
+        let spread = Spread {
+            lo: 0.0,
+            hi: 1.0,
+            mean: 0.5,
+            variance: 0.1,
+        };
+        let bootstrap = 1e-8;
+        let found = Readers(vec![vec![(0.03, 1.0)]]).amplitudes(&[spread], bootstrap);
+        assert_eq!(found, [0.03]);
+        // Weights that fit no common unit are smaller than their range, and larger than noise.
+        let several = vec![(0.03, 1.0), (-0.0171, 1.0), (0.0223, 1.0)];
+        let found = Readers(vec![several]).amplitudes(&[spread], bootstrap)[0];
+        assert!(found < 0.01 && found > 1e-4, "{found}");
+    }
+}

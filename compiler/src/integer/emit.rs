@@ -1,0 +1,268 @@
+//! From integer rows to a plan.
+
+use super::coding::{Budget, Coding};
+use super::layers::{Layer, Layers, Reader};
+use super::network::{Kind, Network};
+use super::rows::{Maker, Rows};
+use super::scalar::Scalar;
+use super::statistics::Statistics;
+use super::{Evidence, LayerReport};
+use cipherloom_ir::Origin;
+use cipherloom_ir::integer::{
+    AnalyseError, IntegerBuilder, IntegerPlan, Matrix, Quantisation, StepOp, Table,
+};
+use cipherloom_ir::plan::{Fault, Register};
+use cipherloom_ir::tensor::Module;
+use cipherloom_ir::value::Range;
+use std::collections::BTreeMap;
+
+/// What a plan is made from.
+pub(super) struct Parts<'a> {
+    pub(super) network: &'a Network,
+    pub(super) layers: &'a Layers<'a>,
+    pub(super) codings: &'a [Coding],
+    pub(super) evidence: &'a Evidence,
+    pub(super) statistics: &'a Statistics,
+    pub(super) budget: &'a Budget,
+    pub(super) margin: f64,
+}
+
+pub(super) struct Emitter<'a> {
+    parts: &'a Parts<'a>,
+    builder: IntegerBuilder,
+    registers: BTreeMap<usize, Register>,
+    reports: Vec<LayerReport>,
+}
+
+/// A plan and what is known of its layers.
+pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>), AnalyseError> {
+    let clear = &parts.evidence.clear;
+    let mut emitter = Emitter {
+        parts,
+        builder: IntegerBuilder::new(&clear.name, &clear.source, parts.budget.set),
+        registers: BTreeMap::new(),
+        reports: vec![],
+    };
+    let plan = emitter.builder.plan_mut();
+    (plan.clear, plan.tail) = (clear.clone(), parts.evidence.tail.clone());
+    (plan.log2_failure, plan.margin) = (parts.budget.log2_failure, parts.margin);
+    for (v, value) in parts.network.values.iter().enumerate() {
+        if let Kind::Input(name) = &value.kind {
+            emitter.input(v, name)?;
+        }
+    }
+    let maker = Maker {
+        codings: parts.codings,
+        statistics: parts.statistics,
+        budget: parts.budget,
+    };
+    for layer in parts.layers.iter() {
+        let origin = match layer.reader {
+            Reader::Lookup(v, _) => &parts.network.values[v].origin,
+            Reader::Output(i) => &parts.network.outputs[i].origin,
+        };
+        let rows = maker.rows(layer);
+        let rows = rows.ok_or_else(|| fault(origin, "copies of a sum have the same weights"))?;
+        let sums = emitter.linear(layer, &rows, origin)?;
+        match layer.reader {
+            Reader::Lookup(v, function) => {
+                let register = emitter.lookup(layer, &rows, v, function, sums, origin);
+                emitter.registers.insert(v, register);
+            }
+            Reader::Output(i) => emitter.output(i, &rows, sums),
+        }
+        emitter.report(layer, &rows, origin);
+    }
+    emitter.finish()
+}
+
+fn fault(place: &Origin, message: &str) -> AnalyseError {
+    AnalyseError(vec![Fault {
+        place: place.to_string(),
+        message: message.to_owned(),
+    }])
+}
+
+/// The range of a node of the clear network.
+fn range_of(module: &Module, node: cipherloom_ir::NodeId) -> Range {
+    let found = module.graph.get(node).and_then(|n| n.range);
+    found.unwrap_or(Range { lo: 0.0, hi: 0.0 })
+}
+
+impl Emitter<'_> {
+    fn input(&mut self, v: usize, name: &str) -> Result<(), AnalyseError> {
+        let clear = &self.parts.evidence.clear;
+        let value = &self.parts.network.values[v];
+        let input = clear.inputs.iter().find(|i| i.name == name);
+        let node = input.and_then(|i| Some((i, clear.graph.get(i.node)?)));
+        let (input, node) = node.ok_or_else(|| fault(&value.origin, "the input is missing"))?;
+        let coding = &self.parts.codings[v];
+        let (scale, zero_point) = coding.quantisation();
+        let (lo, hi) = coding.ends(0);
+        let quantisation = Quantisation {
+            scale,
+            zero_point,
+            lo,
+            hi,
+        };
+        let range = range_of(clear, input.node).widened(self.parts.margin);
+        let register = self
+            .builder
+            .input(name, &node.shape, range, coding.log_delta, quantisation);
+        if let Some(port) = self.builder.plan_mut().inputs.last_mut() {
+            (port.dtype, port.batched) = (input.dtype, input.batched);
+        }
+        self.registers.insert(v, register);
+        Ok(())
+    }
+
+    fn linear(
+        &mut self,
+        layer: &Layer<'_>,
+        rows: &Rows,
+        origin: &Origin,
+    ) -> Result<Register, AnalyseError> {
+        let length = |v: &usize| self.parts.network.values[*v].len as u32;
+        let columns = rows.operands.iter().map(length).sum();
+        let list = rows.rows.iter().map(|r| (r.weights.clone(), r.bias));
+        let name = match layer.pending.name.as_str() {
+            "" => "sum",
+            name => name,
+        };
+        let matrix = Matrix::from_rows(name, columns, list);
+        let matrix = matrix.ok_or_else(|| fault(origin, "the weights are too large"))?;
+        let matrix = self.builder.matrix(matrix);
+        let operands: Option<Vec<Register>> = rows
+            .operands
+            .iter()
+            .map(|v| self.registers.get(v).copied())
+            .collect();
+        let operands = operands.ok_or_else(|| fault(origin, "an operand is missing"))?;
+        let origin = origin.to_string();
+        Ok(self
+            .builder
+            .linear(&operands, matrix, rows.log_delta, &origin))
+    }
+
+    fn lookup(
+        &mut self,
+        layer: &Layer<'_>,
+        rows: &Rows,
+        value: usize,
+        function: &Scalar,
+        sums: Register,
+        origin: &Origin,
+    ) -> Register {
+        let coding = &self.parts.codings[value];
+        let size = 1_i64 << rows.bits;
+        let name = function.name();
+        let step = layer.is_step();
+        let mut tables = vec![];
+        for (number, row) in rows.rows.iter().enumerate() {
+            let entry = |i: i64| {
+                if step {
+                    // Below 0 the table is read negated.
+                    return coding.ends(number).1;
+                }
+                let phase = (i << (63 - rows.bits)) as f64;
+                coding.encode(number, function.eval(row.decode(phase)))
+            };
+            let entries = (0..size).map(entry).collect();
+            let name = name.clone();
+            tables.push(self.builder.table(Table { name, entries }));
+        }
+        if tables.windows(2).all(|w| w[0] == w[1]) {
+            tables.truncate(1);
+        }
+        let op = StepOp::Lookup {
+            src: sums,
+            tables,
+            reads: vec![0],
+            slack: rows.slack,
+            negacyclic: layer.is_step(),
+        };
+        self.builder.push(op, coding.log_delta, &origin.to_string())
+    }
+
+    fn output(&mut self, number: usize, rows: &Rows, sums: Register) {
+        let clear = &self.parts.evidence.clear;
+        let Some(output) = clear.outputs.get(number) else {
+            return;
+        };
+        let shape = clear.graph.get(output.node).map(|n| n.shape.clone());
+        let unit = libm::exp2(f64::from(rows.log_delta));
+        let scale = rows
+            .rows
+            .first()
+            .map_or(1.0, |r| r.decode(unit) - r.decode(0.0));
+        let quantisation = Quantisation {
+            scale: vec![scale],
+            zero_point: vec![0],
+            lo: 0,
+            hi: 0,
+        };
+        let range = range_of(clear, output.node);
+        self.builder.output(
+            &output.name,
+            &shape.unwrap_or_default(),
+            range,
+            sums,
+            quantisation,
+        );
+        if let Some(port) = self.builder.plan_mut().outputs.last_mut() {
+            (port.dtype, port.batched) = (output.dtype, output.batched);
+            port.slack = rows.slack;
+        }
+    }
+
+    /// The plan, and the reports with its failure probabilities.
+    fn finish(self) -> Result<(IntegerPlan, Vec<LayerReport>), AnalyseError> {
+        let mut reports = self.reports;
+        let plan = self.builder.finish()?;
+        for (layer, report) in self.parts.layers.iter().zip(&mut reports) {
+            let found = match layer.reader {
+                Reader::Lookup(v, _) => {
+                    let register = self.registers.get(&v);
+                    let step = plan.steps.iter().find(|s| Some(&s.dst) == register);
+                    step.map(|s| s.log2_failure)
+                }
+                Reader::Output(i) => plan.outputs.get(i).map(|o| o.log2_failure),
+            };
+            report.log2_failure = found.unwrap_or(0.0);
+        }
+        Ok((plan, reports))
+    }
+
+    /// The range of a layer's results.
+    fn range(&self, layer: &Layer<'_>) -> Range {
+        match layer.reader {
+            Reader::Lookup(v, _) => self.parts.codings[v].range(),
+            Reader::Output(i) => {
+                let clear = &self.parts.evidence.clear;
+                let output = clear.outputs.get(i);
+                output.map_or(Range { lo: 0.0, hi: 0.0 }, |o| range_of(clear, o.node))
+            }
+        }
+    }
+
+    fn report(&mut self, layer: &Layer<'_>, rows: &Rows, origin: &Origin) {
+        let weights = rows.rows.iter().flat_map(|r| &r.weights);
+        let most = weights.map(|(_, w)| w.unsigned_abs()).max().unwrap_or(0);
+        let lookup = match layer.reader {
+            Reader::Lookup(v, function) => Some((v, function)),
+            Reader::Output(_) => None,
+        };
+        self.reports.push(LayerReport {
+            origin: origin.to_string(),
+            function: lookup.map(|(_, f)| f.name()),
+            lookups: lookup.map_or(0, |_| rows.rows.len()),
+            copies: layer.copies,
+            weight_bits: u64::BITS - most.leading_zeros() + 1,
+            table_bits: lookup.map_or(0, |_| rows.bits),
+            slack: rows.slack,
+            result_bits: lookup.map_or(0, |(v, _)| self.parts.codings[v].bits()),
+            range: self.range(layer),
+            log2_failure: 0.0,
+        });
+    }
+}

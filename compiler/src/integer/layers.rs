@@ -1,0 +1,220 @@
+//! The places where integers are decoded: lookups and outputs. Each sums up values, within a part of the torus that the
+//! sums never leave.
+
+use super::coding::{Budget, Intervals};
+use super::network::{Kind, Network};
+use super::scalar::Scalar;
+use super::statistics::{Statistics, apply};
+use crate::lower::network::pending::Pending;
+
+/// Index bits of a table that sees the high bits of its operand.
+pub(super) const TABLE_BITS: u32 = 9;
+/// The part of the torus that an output may range over to either side of 0.
+const OUTPUT_REACH: f64 = 0.48;
+/// By which part the gains of copies are apart, so that their masks, and with them their noise, have nothing in common.
+const APART: f64 = 1.0 / 32.0;
+/// The largest whole weight of a sum of truth values.
+const MOST_EXACT: f64 = 64.0;
+
+/// What decodes the sums.
+#[derive(Clone, Copy)]
+pub(super) enum Reader<'n> {
+    /// A lookup: the number of the value that it yields, and its function.
+    Lookup(usize, &'n Scalar),
+    /// An output, by its number.
+    Output(usize),
+}
+
+/// Sums of truth values with whole weights: a lookup whose index is the sum.
+pub(super) struct Exact {
+    /// Index bits of the table.
+    pub(super) bits: u32,
+    /// What the weight 1 stands for.
+    pub(super) weight: f64,
+    /// For each row, the sum that index 0 stands for.
+    pub(super) origins: Vec<i64>,
+}
+
+impl Exact {
+    /// The part of the torus of one unit.
+    pub(super) fn unit(&self) -> f64 {
+        libm::exp2(-1.0 - f64::from(self.bits))
+    }
+}
+
+/// Sums and what decodes them.
+pub(super) struct Layer<'n> {
+    pub(super) reader: Reader<'n>,
+    pub(super) pending: &'n Pending,
+    /// For each row, which part of the torus a difference of 1 may take.
+    pub(super) gains: Vec<f64>,
+    /// For each row, its variance over the samples.
+    pub(super) variances: Vec<f64>,
+    pub(super) exact: Option<Exact>,
+    /// How often each row is there.
+    pub(super) copies: usize,
+}
+
+impl Layer<'_> {
+    pub(super) fn reads(&self, value: usize) -> bool {
+        let mut terms = self.pending.terms.iter();
+        terms.any(|(v, m)| *v == value && m.entries() > 0)
+    }
+
+    pub(super) fn is_step(&self) -> bool {
+        matches!(self.reader, Reader::Lookup(_, function) if function.is_step())
+    }
+}
+
+/// All layers, in the order of the values; outputs last.
+pub(super) struct Layers<'n>(Vec<Layer<'n>>);
+
+impl<'n> Layers<'n> {
+    pub(super) fn of(
+        network: &'n Network,
+        statistics: &Statistics,
+        intervals: &Intervals,
+        budget: &Budget,
+    ) -> Self {
+        let live = network.live();
+        let lookups = network.values.iter().enumerate().filter(|(v, _)| live[*v]);
+        let lookups = lookups.filter_map(|(v, value)| match &value.kind {
+            Kind::Lookup { operand, function } => Some((Reader::Lookup(v, function), operand)),
+            Kind::Input(_) => None,
+        });
+        let outputs = network.outputs.iter().enumerate();
+        let outputs = outputs.map(|(i, o)| (Reader::Output(i), &o.value));
+        let layer = |(reader, pending)| {
+            let mut layer = Layer {
+                reader,
+                pending,
+                gains: vec![],
+                variances: variances(pending, statistics),
+                exact: None,
+                copies: match reader {
+                    Reader::Lookup(v, _) => network.values[v].copies,
+                    Reader::Output(_) => 1,
+                },
+            };
+            layer.gains = gains(&layer, intervals, budget);
+            let own = layer.gains.len() / layer.copies;
+            for (row, gain) in layer.gains.iter_mut().enumerate() {
+                *gain *= 1.0 - APART * (row / own.max(1)) as f64;
+            }
+            layer.exact = exact(network, &layer, budget);
+            layer
+        };
+        Self(lookups.chain(outputs).map(layer).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Layer<'n>> {
+        self.0.iter()
+    }
+}
+
+fn variances(pending: &Pending, statistics: &Statistics) -> Vec<f64> {
+    let rows = pending.bias.len();
+    let (mut sums, mut squares) = (vec![0.0; rows], vec![0.0; rows]);
+    for sample in &statistics.samples {
+        for (row, y) in apply(pending, sample).into_iter().enumerate() {
+            sums[row] += y;
+            squares[row] += y * y;
+        }
+    }
+    let count = statistics.samples.len().max(1) as f64;
+    let variance = |(sum, square): (&f64, &f64)| {
+        let mean = sum / count;
+        (square / count - mean * mean).max(0.0)
+    };
+    sums.iter().zip(&squares).map(variance).collect()
+}
+
+/// The smallest and largest value of each row, whatever the values within their intervals are.
+fn extremes(pending: &Pending, intervals: &Intervals) -> Vec<(f64, f64)> {
+    let mut ends: Vec<(f64, f64)> = pending.bias.iter().map(|b| (*b, *b)).collect();
+    for (value, matrix) in &pending.terms {
+        for (row, ends) in ends.iter_mut().enumerate() {
+            for (column, weight) in matrix.row(row) {
+                let (lo, hi) = intervals.of(*value, column);
+                let (a, b) = (weight * lo, weight * hi);
+                ends.0 += a.min(b);
+                ends.1 += a.max(b);
+            }
+        }
+    }
+    ends
+}
+
+fn gains(layer: &Layer<'_>, intervals: &Intervals, budget: &Budget) -> Vec<f64> {
+    let ends = extremes(layer.pending, intervals);
+    let bits = TABLE_BITS.min(budget.set.max_table_bits());
+    let (reach, entry) = (budget.usual_reach(), libm::exp2(-1.0 - f64::from(bits)));
+    let usable = |part: f64, width: f64| if width > 0.0 { part / width } else { 1.0 };
+    let farthest = |(lo, hi): &(f64, f64)| lo.abs().max(hi.abs());
+    match layer.reader {
+        Reader::Output(_) => {
+            let most = ends.iter().map(farthest).fold(0.0, f64::max);
+            vec![usable(OUTPUT_REACH, most); ends.len()]
+        }
+        Reader::Lookup(..) if layer.is_step() => {
+            let gain = |e: &(f64, f64)| usable(0.5 - reach - 3.0 * entry, farthest(e));
+            ends.iter().map(gain).collect()
+        }
+        Reader::Lookup(..) => {
+            let part = 0.5 - 2.0 * reach - 4.0 * entry;
+            ends.iter().map(|(lo, hi)| usable(part, hi - lo)).collect()
+        }
+    }
+}
+
+/// The exact form of a lookup, where it has one: all operands are truth values, and all weights multiples of the smallest.
+fn exact(network: &Network, layer: &Layer<'_>, budget: &Budget) -> Option<Exact> {
+    let Reader::Lookup(_, function) = layer.reader else {
+        return None;
+    };
+    let pending = layer.pending;
+    let terms = || pending.terms.iter().filter(|(_, m)| m.entries() > 0);
+    if !terms().all(|(v, _)| network.values[*v].is_step()) {
+        return None;
+    }
+    let sizes = terms().flat_map(|(_, m)| m.values.iter().map(|w| w.abs()));
+    let weight = sizes.fold(f64::INFINITY, f64::min);
+    let (mut origins, mut bits, mut most) = (vec![], 1, 0.0);
+    for (row, bias) in pending.bias.iter().enumerate() {
+        let (mut lo, mut hi, mut squares) = (0.0, 0.0, 0.0);
+        for (_, w) in terms().flat_map(|(_, m)| m.row(row)) {
+            let whole = libm::round(w / weight);
+            if whole.abs() > MOST_EXACT || (whole * weight - w).abs() > 1e-9 * weight {
+                return None;
+            }
+            squares += whole * whole;
+            if whole > 0.0 {
+                hi += whole;
+            } else {
+                lo += whole;
+            }
+        }
+        // A step's index 0 is the first sum that lies above 0.
+        let origin = if function.is_step() {
+            libm::floor(-bias / weight) + 1.0
+        } else {
+            lo
+        };
+        most = f64::max(most, squares);
+        while lo - origin < -libm::exp2(f64::from(bits))
+            || hi - origin >= libm::exp2(f64::from(bits))
+        {
+            bits += 1;
+            if bits > budget.set.max_table_bits() {
+                return None;
+            }
+        }
+        origins.push(origin as i64);
+    }
+    let found = Exact {
+        bits,
+        weight,
+        origins,
+    };
+    (0.5 * found.unit() >= budget.reach(most * budget.bootstrap)).then_some(found)
+}

@@ -1,0 +1,110 @@
+//! What a lookup computes: a function of one number, put together from the functions that follow each other.
+
+use cipherloom_ir::tensor::Function;
+
+/// One of the functions that a lookup computes one after the other.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Part {
+    /// A function of the tensor stage.
+    Function(Function),
+    /// A polynomial: coefficients of 1, x, x^2, ...
+    Polynomial(Vec<f64>),
+    /// The element of a table at the nearest whole number.
+    Table(Vec<f64>),
+}
+
+impl Part {
+    fn eval(&self, x: f64) -> f64 {
+        match self {
+            Part::Function(function) => function.eval(x),
+            Part::Polynomial(coefficients) => {
+                coefficients.iter().rev().fold(0.0, |sum, c| sum * x + c)
+            }
+            Part::Table(table) => {
+                // A conversion saturates.
+                let at = libm::round(x) as usize;
+                let last = table.last().copied().unwrap_or(0.0);
+                table.get(at).copied().unwrap_or(last)
+            }
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Part::Function(function) => function.name(),
+            Part::Polynomial(coefficients) => match coefficients.as_slice() {
+                [0.0, 0.0, 1.0] => "square",
+                [_, _] => "scale",
+                _ => "polynomial",
+            },
+            Part::Table(_) => "labels",
+        }
+    }
+}
+
+/// A function of one number.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Scalar(Vec<Part>);
+
+impl Scalar {
+    pub(super) fn of(part: Part) -> Self {
+        Self(vec![part])
+    }
+
+    pub(super) fn function(function: Function) -> Self {
+        Self::of(Part::Function(function))
+    }
+
+    /// `x^exponent`.
+    pub(super) fn power(exponent: u32) -> Self {
+        let mut coefficients = vec![0.0; exponent as usize];
+        coefficients.push(1.0);
+        Self::of(Part::Polynomial(coefficients))
+    }
+
+    /// This function, then `factor x + shift`, then the other.
+    pub(super) fn then(&self, factor: f64, shift: f64, next: &Self) -> Self {
+        let mut parts = self.0.clone();
+        if (factor, shift) != (1.0, 0.0) {
+            parts.push(Part::Polynomial(vec![shift, factor]));
+        }
+        parts.extend(next.0.iter().cloned());
+        Self(parts)
+    }
+
+    /// The value; NaN or infinite where there is none.
+    pub(super) fn eval(&self, x: f64) -> f64 {
+        self.0.iter().fold(x, |x, part| part.eval(x))
+    }
+
+    /// Whether it is 1 above 0, else 0: what one sign tells.
+    pub(super) fn is_step(&self) -> bool {
+        self.0 == [Part::Function(Function::Step)]
+    }
+
+    /// The names of its parts, for people.
+    pub(super) fn name(&self) -> String {
+        let names: Vec<&str> = self.0.iter().map(Part::name).collect();
+        names.join("+")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_follow_each_other() {
+        let relu = Scalar::function(Function::Relu);
+        let both = relu.then(2.0, -1.0, &Scalar::power(2));
+        for x in [-3.0, 0.0, 0.25, 2.0] {
+            let y = 2.0 * f64::max(x, 0.0) - 1.0;
+            assert_eq!(both.eval(x), y * y);
+        }
+        assert_eq!(both.name(), "relu+scale+square");
+        assert!(!both.is_step() && Scalar::function(Function::Step).is_step());
+        let labels = Scalar::of(Part::Table(vec![7.0, 9.0]));
+        let found: Vec<f64> = [-1.0, 0.4, 0.6, 5.0].map(|x| labels.eval(x)).to_vec();
+        assert_eq!(found, [7.0, 7.0, 9.0, 9.0]);
+    }
+}

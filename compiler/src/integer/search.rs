@@ -1,0 +1,222 @@
+//! The search for parameters: published sets by ascending price, and under each the clipping ranges and the numbers of lookups
+//! with which the samples keep their decisions.
+
+use super::agreement::{Decisions, Kept};
+use super::coding::{self, Budget, CAUTIONS, Intervals};
+use super::layers::{Layers, Reader};
+use super::network::Network;
+use super::statistics::Statistics;
+use super::{Evidence, IntegerCompiled, IntegerError, IntegerOptions, Tried, emit};
+use cipherloom_ir::Tensors;
+use cipherloom_ir::integer::{AnalyseError, SETS, TfheSet, lookup_seconds};
+
+/// Sets for more bits are tried only where no smaller one fits.
+const MOST_BITS: u32 = 6;
+/// By so much a dearer plan has to be better where none keeps what was asked for.
+const GAIN: f64 = 0.01;
+/// A set costs little more than another one if it costs less than so many times as much.
+const CHEAP: f64 = 2.0;
+/// Lookups of one element, at most.
+const MAX_COPIES: usize = 8;
+
+/// What all plans have in common.
+pub(super) struct Search<'a> {
+    pub(super) evidence: &'a Evidence,
+    pub(super) decisions: &'a Decisions,
+    pub(super) samples: &'a [Tensors],
+    /// Whether errors are far from normal, so that the expected share means nothing.
+    pub(super) by_share: bool,
+    pub(super) options: &'a IntegerOptions,
+}
+
+/// A network, perhaps with copies, and the plan that it gives.
+struct Trial {
+    network: Network,
+    statistics: Statistics,
+    caution: f64,
+    /// The values of which more copies may help.
+    noisy: Vec<usize>,
+    compiled: IntegerCompiled,
+}
+
+impl Trial {
+    fn score(&self) -> f64 {
+        self.compiled.agreement + self.compiled.expected_agreement
+    }
+
+    fn rank(&self) -> (bool, f64) {
+        (self.compiled.agrees, self.score())
+    }
+
+    fn bootstraps(&self) -> f64 {
+        self.compiled.plan.estimates.bootstraps as f64
+    }
+}
+
+impl Search<'_> {
+    /// The cheapest plan with which the decisions are kept, or the one that keeps most.
+    pub(super) fn run(
+        &self,
+        network: &Network,
+        statistics: &Statistics,
+    ) -> Result<IntegerCompiled, IntegerError> {
+        let mut best: Option<IntegerCompiled> = None;
+        let mut tried = vec![];
+        let mut last = AnalyseError(vec![]);
+        for (i, set) in SETS.into_iter().enumerate() {
+            // The largest set is worth its price only where no other will do.
+            if set.bits > MOST_BITS && best.is_some() {
+                break;
+            }
+            let trial = match self.over_cautions(set, network, statistics) {
+                Ok(trial) => trial,
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
+            let next = SETS.get(i + 1).map_or(f64::INFINITY, lookup_seconds);
+            let limit = trial.bootstraps() * next / lookup_seconds(&set);
+            let found = self.with_copies(set, trial, limit, &mut tried).compiled;
+            let agrees = found.agrees;
+            let better = |b: &IntegerCompiled| found.agreement > b.agreement + GAIN;
+            if agrees || best.as_ref().is_none_or(better) {
+                best = Some(found);
+            }
+            if agrees {
+                break;
+            }
+        }
+        if let Some(best) = &mut best {
+            best.tried = tried;
+        }
+        best.ok_or(IntegerError::NoParameters {
+            log2_failure: self.options.log2_failure,
+            reason: last,
+        })
+    }
+
+    /// The plan for a set with the clipping ranges that keep most.
+    fn over_cautions(
+        &self,
+        set: TfheSet,
+        network: &Network,
+        statistics: &Statistics,
+    ) -> Result<Trial, AnalyseError> {
+        let mut best: Option<Trial> = None;
+        let mut last = AnalyseError(vec![]);
+        for caution in CAUTIONS {
+            match self.attempt(set, network.clone(), statistics.clone(), caution) {
+                Ok(trial) if best.as_ref().is_none_or(|b| trial.rank() > b.rank()) => {
+                    best = Some(trial);
+                }
+                Ok(_) => {}
+                Err(error) => last = error,
+            }
+        }
+        best.ok_or(last)
+    }
+
+    /// Adds lookups where they help most for their price, until the decisions are kept or the next set would be cheaper.
+    fn with_copies(
+        &self,
+        set: TfheSet,
+        mut trial: Trial,
+        limit: f64,
+        tried: &mut Vec<Tried>,
+    ) -> Trial {
+        loop {
+            tried.push(Tried::of(&trial.compiled));
+            if trial.compiled.agrees {
+                return trial;
+            }
+            let mut best: Option<(f64, Trial)> = None;
+            for value in trial.noisy.clone() {
+                let added = trial.network.values[value].len as f64;
+                if trial.bootstraps() + added > limit {
+                    continue;
+                }
+                let network = trial.network.doubled(value);
+                let statistics = trial.statistics.doubled(value);
+                // Less noise may ask for wider ranges.
+                for caution in [trial.caution, 0.5 * trial.caution, 0.1 * trial.caution] {
+                    let found = self.attempt(set, network.clone(), statistics.clone(), caution);
+                    let Ok(found) = found else {
+                        continue;
+                    };
+                    let gain = (found.score() - trial.score()) / added;
+                    if gain > best.as_ref().map_or(0.0, |b| b.0) {
+                        best = Some((gain, found));
+                    }
+                }
+            }
+            match best {
+                Some((_, found)) => trial = found,
+                None => return trial,
+            }
+        }
+    }
+
+    /// Whether so much is kept as was asked for.
+    fn enough(&self, kept: &Kept, set: &TfheSet) -> bool {
+        // Samples of other origin lose more: where a much better set costs little more, a tenth of the losses is allowed.
+        let next = SETS.into_iter().find(|s| s.bits > set.bits);
+        let cheap = next.is_some_and(|s| lookup_seconds(&s) < CHEAP * lookup_seconds(set));
+        let lost = (1.0 - self.options.agreement) * if cheap { 0.1 } else { 1.0 };
+        kept.share >= 1.0 - lost && (self.by_share || kept.expected >= 1.0 - lost)
+    }
+
+    fn attempt(
+        &self,
+        set: TfheSet,
+        network: Network,
+        statistics: Statistics,
+        caution: f64,
+    ) -> Result<Trial, AnalyseError> {
+        let options = self.options;
+        let budget = Budget::new(set, options.log2_failure);
+        let intervals =
+            Intervals::choose(&network, &statistics, &budget, (options.margin, caution));
+        let layers = Layers::of(&network, &statistics, &intervals, &budget);
+        let codings = coding::choose(
+            &network,
+            &layers,
+            &intervals,
+            &statistics,
+            &budget,
+            options.input_bits,
+        );
+        let parts = emit::Parts {
+            network: &network,
+            layers: &layers,
+            codings: &codings,
+            evidence: self.evidence,
+            statistics: &statistics,
+            budget: &budget,
+            margin: options.margin,
+        };
+        let (plan, reports) = emit::emit(&parts)?;
+        let noisy = layers.iter().filter(|l| l.exact.is_none() && !l.is_step());
+        let noisy = noisy.filter_map(|l| match l.reader {
+            Reader::Lookup(v, _) if l.copies < MAX_COPIES => Some(v),
+            _ => None,
+        });
+        let noisy = noisy.collect();
+        let kept = self.decisions.kept(&plan, self.samples);
+        let compiled = IntegerCompiled {
+            plan,
+            agreement: kept.share,
+            expected_agreement: kept.expected,
+            agrees: self.enough(&kept, &set),
+            tried: vec![],
+            layers: reports,
+        };
+        Ok(Trial {
+            network,
+            statistics,
+            caution,
+            noisy,
+            compiled,
+        })
+    }
+}
