@@ -4,12 +4,14 @@ mod bench;
 mod calibrate;
 mod check;
 mod compile;
+mod completions;
 mod decrypt;
 mod encrypt;
 mod explain;
 mod fmt;
 mod infer;
 mod keygen;
+mod man;
 mod ops;
 mod options;
 mod run;
@@ -68,6 +70,10 @@ enum Command {
     Fmt(fmt::Args),
     /// List the supported ONNX operators
     Ops(ops::Args),
+    /// Print what a shell needs to complete commands and options
+    Completions(completions::Args),
+    /// Print the manual page, or write a page per command
+    Man(man::Args),
 }
 
 /// An error as `--json` prints it.
@@ -101,6 +107,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::main(ui, args),
         Command::Fmt(args) => fmt::main(ui, args),
         Command::Ops(args) => ops::main(ui, args),
+        Command::Completions(args) => completions::main(ui, &args),
+        Command::Man(args) => man::main(ui, args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

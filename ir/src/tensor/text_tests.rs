@@ -142,6 +142,7 @@ fn any_origin() -> impl Strategy<Value = Origin> {
         }),
         any::<String>().prop_map(Origin::Port),
         any::<u16>().prop_map(|l| Origin::Text(l.into())),
+        any::<String>().prop_map(Origin::Source),
         ("[a-z-]{1,8}|.{0,5}").prop_map(|p| Origin::Pass(p.into())),
     ];
     prop::collection::vec(single, 0..3).prop_map(|parts| match <[Origin; 1]>::try_from(parts) {
