@@ -46,6 +46,8 @@ pub struct LoomError {
     pub source: String,
     /// The faults.
     pub faults: Vec<Diagnostic>,
+    /// Whether the program was written in Rust: the text lists the places of calls, a line each.
+    pub traced: bool,
 }
 
 /// Line and column of a byte, both from 1, the column in characters.
@@ -64,6 +66,11 @@ impl LoomError {
     fn draw(&self, f: &mut fmt::Formatter<'_>, fault: &Diagnostic, width: usize) -> fmt::Result {
         let (line, column) = line_column(&self.source, fault.span.start);
         let text = self.source.lines().nth(line - 1).unwrap_or_default();
+        if self.traced {
+            write!(f, "\n  --> {text}\n   = {}", fault.message)?;
+            let mut notes = fault.notes.iter();
+            return notes.try_for_each(|note| write!(f, "\n   = {note}"));
+        }
         // A place far to the right is drawn in a window of the line.
         let skipped = (column - 1).saturating_sub(MAX_WIDTH - 30);
         let shown: String = text

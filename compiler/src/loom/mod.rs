@@ -15,11 +15,13 @@ mod parse;
 mod scan;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 pub use ast::Span;
 pub use builtin::signatures;
 pub use diagnostic::{Diagnostic, LoomError};
 pub use scan::{MAX_DEPTH, MAX_LENGTH};
+pub use trace::{Argument, Operand, Trace, Traced, trace};
 
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::value::Range;
@@ -64,6 +66,8 @@ pub struct Program {
     source: String,
     /// Where each operation stands.
     places: BTreeMap<NodeId, Span>,
+    /// Whether it was written in Rust: the source lists the places of calls, a line each.
+    traced: bool,
 }
 
 /// Reads a program; `file` is its name in errors and origins.
@@ -76,6 +80,7 @@ pub fn read(file: &str, source: &str, resources: &dyn Resources) -> Result<Progr
         file: file.to_owned(),
         source: source.to_owned(),
         faults,
+        traced: false,
     };
     if !faults.is_empty() {
         return Err(refuse(faults));
@@ -86,6 +91,7 @@ pub fn read(file: &str, source: &str, resources: &dyn Resources) -> Result<Progr
         file: file.to_owned(),
         source: source.to_owned(),
         places,
+        traced: false,
     })
 }
 
@@ -102,6 +108,7 @@ pub fn format(file: &str, source: &str) -> Result<String, LoomError> {
         file: file.to_owned(),
         source: source.to_owned(),
         faults,
+        traced: false,
     })
 }
 
@@ -120,6 +127,7 @@ impl Program {
             file: self.file.clone(),
             source: self.source.clone(),
             faults,
+            traced: self.traced,
         })
     }
 }

@@ -73,6 +73,31 @@ impl Lowering<'_> {
         self.call_value(function, "the function", given.collect(), span)
     }
 
+    /// Calls a function of the language with values, the last ones by name.
+    pub(in crate::loom) fn call_named(
+        &mut self,
+        function: &str,
+        plain: Vec<Value>,
+        named: Vec<(String, Value)>,
+        span: Span,
+    ) -> Result<Value, Stop> {
+        let Some(builtin) = builtin::find(function) else {
+            return Err(self.unknown(function, span, "function"));
+        };
+        let plain = plain.into_iter().map(|value| (None, value));
+        let named = named
+            .into_iter()
+            .map(|(text, value)| (Some(Name { text, span }), value));
+        let given: Vec<Given> = plain
+            .chain(named)
+            .map(|(name, value)| Given { name, value, span })
+            .collect();
+        if given.iter().any(|g| matches!(g.value, Value::Unknown)) {
+            return Err(Stop);
+        }
+        self.call_builtin(builtin, given, span)
+    }
+
     fn call_value(
         &mut self,
         function: &Value,

@@ -25,7 +25,7 @@ use cipherloom_ir::value::{DType, element_count};
 use cipherloom_ir::{NodeId, Origin, Tensor, Tensors};
 use limits::{Limits, MAX_VALUE};
 use statement::Scope;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -35,7 +35,7 @@ pub(super) struct Stop;
 
 /// The state of reading.
 pub(super) struct Lowering<'a> {
-    file: &'a str,
+    file: String,
     source: &'a str,
     resources: &'a dyn Resources,
     module: Module,
@@ -44,10 +44,14 @@ pub(super) struct Lowering<'a> {
     scopes: Vec<Scope>,
     /// Where the statement at work stands.
     statement: Span,
+    /// The place of the call at work, of a program in Rust.
+    called_from: Option<String>,
     limits: Limits,
     /// Constants of the module by the address of their values, which the module keeps alive.
     known: BTreeMap<usize, ConstId>,
+    /// How often each name was wanted for a constant, and the names that constants have.
     names: BTreeMap<String, usize>,
+    taken: BTreeSet<String>,
     networks: BTreeMap<String, Rc<Module>>,
 }
 
@@ -58,25 +62,7 @@ pub(super) fn lower(
     source: &str,
     resources: &dyn Resources,
 ) -> Result<(Module, BTreeMap<NodeId, Span>), Vec<Diagnostic>> {
-    let stem = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    let mut lowering = Lowering {
-        file,
-        source,
-        resources,
-        module: Module {
-            name: stem.strip_suffix(".loom").unwrap_or(stem).to_owned(),
-            source: file.to_owned(),
-            ..Module::default()
-        },
-        places: BTreeMap::new(),
-        faults: vec![],
-        scopes: vec![Scope::default()],
-        statement: Span::default(),
-        limits: Limits::default(),
-        known: BTreeMap::new(),
-        names: BTreeMap::new(),
-        networks: BTreeMap::new(),
-    };
+    let mut lowering = Lowering::new(stem(file), file, source, resources);
     for statement in &syntax.statements {
         // A fault is noted already; the next statement may hold another.
         let _ = lowering.statement(statement, true);
@@ -87,8 +73,53 @@ pub(super) fn lower(
     lowering.finish()
 }
 
+/// A file's name without folders and ending.
+fn stem(file: &str) -> &str {
+    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
+    name.strip_suffix(".loom").unwrap_or(name)
+}
+
 impl<'a> Lowering<'a> {
-    fn finish(mut self) -> Result<(Module, BTreeMap<NodeId, Span>), Vec<Diagnostic>> {
+    /// Nothing read yet. `name` is the module's, `file` stands in its source and origins.
+    pub(super) fn new(
+        name: &str,
+        file: &str,
+        source: &'a str,
+        resources: &'a dyn Resources,
+    ) -> Self {
+        Lowering {
+            file: file.to_owned(),
+            source,
+            resources,
+            module: Module {
+                name: name.to_owned(),
+                source: file.to_owned(),
+                ..Module::default()
+            },
+            places: BTreeMap::new(),
+            faults: vec![],
+            scopes: vec![Scope::default()],
+            statement: Span::default(),
+            called_from: None,
+            limits: Limits::default(),
+            known: BTreeMap::new(),
+            names: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            networks: BTreeMap::new(),
+        }
+    }
+
+    /// Operations come from a call at this place now, not from a statement of the text.
+    pub(super) fn called_from(&mut self, place: String) {
+        self.called_from = Some(place);
+    }
+
+    /// Whether nothing is wrong but that there is no output.
+    pub(super) fn lacks_outputs(&self) -> bool {
+        self.faults.is_empty() && self.module.outputs.is_empty()
+    }
+
+    pub(super) fn finish(mut self) -> Result<(Module, BTreeMap<NodeId, Span>), Vec<Diagnostic>> {
         if self.faults.is_empty() {
             self.check_ports();
         }
@@ -121,7 +152,7 @@ impl<'a> Lowering<'a> {
                 .push(fault.help("end it with `output name = expression`"));
             return;
         }
-        let mut live = std::collections::BTreeSet::new();
+        let mut live = BTreeSet::new();
         let mut stack: Vec<NodeId> = self.module.outputs.iter().map(|o| o.node).collect();
         while let Some(id) = stack.pop() {
             if live.insert(id) {
@@ -183,12 +214,17 @@ impl<'a> Lowering<'a> {
         }
         let wanted = constant.name.as_deref().unwrap_or("c");
         let count = self.names.entry(wanted.to_owned()).or_default();
-        *count += 1;
-        // A variable's name ends in no dot and number.
-        let name = if *count == 1 && constant.name.is_some() {
-            wanted.to_owned()
-        } else {
-            format!("{wanted}.{count}")
+        // A variable's name ends in no dot and number, but a network's constant may have any name.
+        let name = loop {
+            *count += 1;
+            let name = if *count == 1 && constant.name.is_some() {
+                wanted.to_owned()
+            } else {
+                format!("{wanted}.{count}")
+            };
+            if self.taken.insert(name.clone()) {
+                break name;
+            }
         };
         self.module.constants.push(cipherloom_ir::tensor::Constant {
             name,
@@ -201,6 +237,9 @@ impl<'a> Lowering<'a> {
 
     /// The origin of operations of the statement at work.
     fn origin(&self) -> Origin {
+        if let Some(place) = &self.called_from {
+            return Origin::Source(place.clone());
+        }
         let (line, column) = line_column(self.source, self.statement.start);
         Origin::Source(format!("{}:{line}:{column}", self.file))
     }

@@ -32,7 +32,7 @@ impl Lowering<'_> {
 
     /// The network's operations on the given values. A first axis of 1 that counts samples may be left out of them; it is
     /// then left out of the results too.
-    pub(super) fn call_network(
+    pub(in crate::loom) fn call_network(
         &mut self,
         network: &Module,
         given: Vec<(Option<Name>, Value, Span)>,

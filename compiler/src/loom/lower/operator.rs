@@ -11,7 +11,7 @@ use cipherloom_ir::tensor::{Comparison, ConstId, Function, Op};
 const MAX_POWER: f64 = 1024.0;
 
 impl Lowering<'_> {
-    pub(super) fn binary(
+    pub(in crate::loom) fn binary(
         &mut self,
         op: BinaryOp,
         a: &Value,

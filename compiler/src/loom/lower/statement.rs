@@ -5,7 +5,7 @@ use super::super::builtin;
 use super::super::diagnostic::Diagnostic;
 use super::{Lowering, Stop, Value, port_in, port_out};
 use cipherloom_ir::Origin;
-use cipherloom_ir::tensor::{Node, Op};
+use cipherloom_ir::tensor::{MAX_RANK, Node, Op};
 use cipherloom_ir::value::Range;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -232,33 +232,48 @@ impl Lowering<'_> {
             let value = self.expr(size)?;
             sizes.push(self.size(&value, size.span)?);
         }
-        if sizes.len() > cipherloom_ir::tensor::MAX_RANK {
-            let most = cipherloom_ir::tensor::MAX_RANK;
-            return Err(self.fail(name.span, format!("{} axes, more than {most}", sizes.len())));
-        }
-        self.bounded(name.span, &sizes)?;
         let range = match range {
             Some((lo, hi)) => Some(self.range(lo, hi)?),
             None => None,
         };
+        let value = self.add_input(&name.text, name.span, sizes, range)?;
+        self.define(&name.text, value);
+        Ok(())
+    }
+
+    /// An encrypted input.
+    pub(in crate::loom) fn add_input(
+        &mut self,
+        name: &str,
+        span: Span,
+        sizes: Vec<usize>,
+        range: Option<Range>,
+    ) -> Result<Value, Stop> {
+        if self.module.inputs.iter().any(|i| i.name == name) {
+            return Err(self.fail(span, format!("input `{name}` is declared already")));
+        }
+        if sizes.len() > MAX_RANK {
+            let text = format!("{} axes, more than {MAX_RANK}", sizes.len());
+            return Err(self.fail(span, text));
+        }
+        self.bounded(span, &sizes)?;
         let batched = sizes.first() == Some(&1);
         let node = Node {
             op: Op::Input {
-                name: name.text.clone(),
+                name: name.to_owned(),
             },
             shape: sizes,
             range,
-            origin: Origin::Port(name.text.clone()),
+            origin: Origin::Port(name.to_owned()),
         };
         let Some(id) = self.module.graph.add(node, &[]) else {
-            return Err(self.fail(name.span, "the input cannot be added"));
+            return Err(self.fail(span, "the input cannot be added"));
         };
-        self.places.insert(id, name.span);
-        let mut port = port_in(name.text.clone(), id);
+        self.places.insert(id, span);
+        let mut port = port_in(name.to_owned(), id);
         port.batched = batched;
         self.module.inputs.push(port);
-        self.define(&name.text, Value::Encrypted(id));
-        Ok(())
+        Ok(Value::Encrypted(id))
     }
 
     fn range(&mut self, lo: &Expr, hi: &Expr) -> Result<Range, Stop> {
@@ -281,12 +296,7 @@ impl Lowering<'_> {
     }
 
     fn output(&mut self, name: &Name, value: Option<&Expr>) -> Result<(), Stop> {
-        if self.module.outputs.iter().any(|o| o.name == name.text) {
-            return Err(self.fail(
-                name.span,
-                format!("output `{}` is declared already", name.text),
-            ));
-        }
+        self.new_output(&name.text, name.span)?;
         let (found, span) = match value {
             Some(value) => {
                 let found = self.expr(value)?;
@@ -296,16 +306,36 @@ impl Lowering<'_> {
             }
             None => (self.variable(&name.text, name.span)?, name.span),
         };
+        self.add_output(&name.text, name.span, span, &found)
+    }
+
+    /// Refuses a name that an output has.
+    fn new_output(&mut self, name: &str, span: Span) -> Result<(), Stop> {
+        if self.module.outputs.iter().any(|o| o.name == name) {
+            return Err(self.fail(span, format!("output `{name}` is declared already")));
+        }
+        Ok(())
+    }
+
+    /// An output: where its name stands, and its value.
+    pub(in crate::loom) fn add_output(
+        &mut self,
+        name: &str,
+        name_span: Span,
+        span: Span,
+        found: &Value,
+    ) -> Result<(), Stop> {
+        self.new_output(name, name_span)?;
         match found {
             Value::Encrypted(node) => {
                 let batched = self.module.inputs.iter().any(|i| i.batched);
                 let first = self
                     .module
                     .graph
-                    .get(node)
+                    .get(*node)
                     .and_then(|n| n.shape.first().copied());
                 let batched = batched && first == Some(1);
-                let port = port_out(name.text.clone(), node, batched);
+                let port = port_out(name.to_owned(), *node, batched);
                 self.module.outputs.push(port);
                 Ok(())
             }
@@ -313,7 +343,7 @@ impl Lowering<'_> {
             other => {
                 let text = format!(
                     "an output is an encrypted value, and this is {}",
-                    self.describe(&other)
+                    self.describe(other)
                 );
                 Err(self.fail(span, text))
             }

@@ -4,6 +4,7 @@ mod documentation;
 mod formatting;
 mod hostile;
 mod messages;
+mod tracing;
 mod values;
 
 use super::{LoomError, NoResources, Program, Resources, read};
