@@ -8,6 +8,7 @@ use crate::pass::split_tail::{Split, split};
 use crate::pass::{
     Accuracy, Approximated, Driver, OutputError, PassError, PrintAfter, measure, run_standard,
 };
+use crate::prefer::Preference;
 use crate::workload::affordable;
 use cipherloom_ir::Tensors;
 use cipherloom_ir::circuit::{self, Circuit};
@@ -135,6 +136,7 @@ pub struct Compiler {
     ranges: Vec<(String, f64, f64)>,
     keep_tail: bool,
     maxima: bool,
+    preference: Preference,
     print_after: PrintAfter,
     stop_after: Option<String>,
 }
@@ -154,6 +156,7 @@ impl Compiler {
             ranges: Vec::new(),
             keep_tail: false,
             maxima: false,
+            preference: Preference::default(),
             print_after: PrintAfter::None,
             stop_after: None,
         }
@@ -217,6 +220,13 @@ impl Compiler {
         self
     }
 
+    /// What the plan is to be good at, where no other option says so exactly.
+    #[must_use]
+    pub fn prefer(mut self, preference: Preference) -> Self {
+        self.preference = preference;
+        self
+    }
+
     /// After which passes [`Compiler::compile_with`] prints the module.
     #[must_use]
     pub fn print_after(mut self, print_after: PrintAfter) -> Self {
@@ -250,6 +260,18 @@ impl Compiler {
         module: &Module,
         print: &mut dyn FnMut(&str, &dyn fmt::Display),
     ) -> Result<Compiled, CompileError> {
+        self.preference.compile(&self.options, &mut |options| {
+            self.compile_for(module, options, print)
+        })
+    }
+
+    /// Compiles a module with options that are chosen for a wish.
+    fn compile_for(
+        &self,
+        module: &Module,
+        options: &Options,
+        print: &mut dyn FnMut(&str, &dyn fmt::Display),
+    ) -> Result<Compiled, CompileError> {
         let ranges = self.check(module)?;
         let samples = affordable(module, &self.samples);
         let evidence = if samples.is_empty() {
@@ -268,8 +290,8 @@ impl Compiler {
             print: &mut |name, module| print(name, module),
         };
         let accuracy = Accuracy {
-            margin: self.options.margin,
-            precision: self.options.precision,
+            margin: options.margin,
+            precision: options.precision,
             maxima: self.maxima,
         };
         let outcome = run_standard(&mut driver, &mut tensor, evidence, accuracy)?;
@@ -291,7 +313,7 @@ impl Compiler {
             samples: &samples,
             ranges: &ranges,
         };
-        let lowered = lower(&tensor, inputs, &self.options)?;
+        let lowered = lower(&tensor, inputs, options)?;
         let circuit = lowered.circuit;
         faults("circuit", circuit::verify(&circuit))?;
         reports.push(StepReport {
@@ -303,7 +325,7 @@ impl Compiler {
 
         let start = Instant::now();
         let clear = self.clear(module, evidence)?;
-        let mut plan = emit(&circuit, &clear, self.options.margin)?;
+        let mut plan = emit(&circuit, &clear, options.margin)?;
         plan.tail = split.map(|s| s.tail);
         plan.estimates = estimates(&plan, &self.options.cost);
         plan.approximations = outcome.approximations.iter().map(in_plan).collect();

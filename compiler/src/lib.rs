@@ -14,7 +14,9 @@ pub mod loom;
 pub mod lower;
 pub mod onnx;
 pub mod pass;
+pub mod prefer;
 pub mod report;
 mod workload;
 
 pub use compile::{CompileError, Compiled, Compiler};
+pub use prefer::Preference;

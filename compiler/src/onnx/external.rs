@@ -5,7 +5,9 @@
 //! its paths must not read the machine: absolute paths, `..` and symbolic links that leave the folder are
 //! refused, and so is anything but a regular file.
 
-use onnx_protobuf::StringStringEntryProto;
+use onnx_protobuf::tensor_proto::DataLocation;
+use onnx_protobuf::{GraphProto, ModelProto, NodeProto, StringStringEntryProto, TensorProto};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path};
@@ -87,6 +89,41 @@ pub(crate) fn read(
     Ok(bytes)
 }
 
+/// The locations that a model names, each once.
+pub(super) fn locations(model: &ModelProto) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    model.graph.iter().for_each(|g| of_graph(g, &mut found));
+    let functions = model.functions.iter();
+    of_nodes(functions.flat_map(|f| &f.node), &mut found);
+    found
+}
+
+fn of_graph(graph: &GraphProto, found: &mut BTreeSet<String>) {
+    graph.initializer.iter().for_each(|t| of_tensor(t, found));
+    of_nodes(graph.node.iter(), found);
+}
+
+/// Graphs are nested as deep as the scan of the file's bytes lets them.
+fn of_nodes<'a>(nodes: impl Iterator<Item = &'a NodeProto>, found: &mut BTreeSet<String>) {
+    for attribute in nodes.flat_map(|n| &n.attribute) {
+        let tensors = attribute.t.iter().chain(&attribute.tensors);
+        tensors.for_each(|t| of_tensor(t, found));
+        let graphs = attribute.g.iter().chain(&attribute.graphs);
+        graphs.for_each(|g| of_graph(g, found));
+    }
+}
+
+fn of_tensor(tensor: &TensorProto, found: &mut BTreeSet<String>) {
+    if tensor.data_location.enum_value() == Ok(DataLocation::EXTERNAL) {
+        let entries = tensor.external_data.iter();
+        found.extend(
+            entries
+                .filter(|e| e.key == "location")
+                .map(|e| e.value.clone()),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,5 +192,39 @@ mod tests {
             );
         }
         assert!(super::read(&entries(&[("location", "sub/w.bin")]), None, 8).is_err());
+    }
+
+    /// Weights of graphs and of graphs within nodes, each location once.
+    #[test]
+    fn all_locations_are_found() {
+        let tensor = |location: &str| TensorProto {
+            data_location: DataLocation::EXTERNAL.into(),
+            external_data: entries(&[("location", location), ("offset", "0")]),
+            ..Default::default()
+        };
+        let inner = GraphProto {
+            initializer: vec![tensor("inner.bin"), TensorProto::default()],
+            ..Default::default()
+        };
+        let attribute = onnx_protobuf::AttributeProto {
+            t: Some(tensor("value.bin")).into(),
+            g: Some(inner).into(),
+            ..Default::default()
+        };
+        let node = NodeProto {
+            attribute: vec![attribute],
+            ..Default::default()
+        };
+        let graph = GraphProto {
+            node: vec![node],
+            initializer: vec![tensor("w.bin"), tensor("w.bin")],
+            ..Default::default()
+        };
+        let model = ModelProto {
+            graph: Some(graph).into(),
+            ..Default::default()
+        };
+        let found: Vec<String> = locations(&model).into_iter().collect();
+        assert_eq!(found, ["inner.bin", "value.bin", "w.bin"]);
     }
 }

@@ -28,7 +28,7 @@ pub use prescan::{ScanError, scan};
 
 use cipherloom_ir::tensor::Module;
 use onnx_protobuf::{Message, ModelProto};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The versions of ONNX's operators that are read.
 pub const OPSETS: std::ops::RangeInclusive<i64> = 7..=24;
@@ -84,6 +84,28 @@ pub fn import_with(
     graph::import(&model, dir, name, source, options).map_err(|e| ImportError::Model(Box::new(e)))
 }
 
+/// The files that hold a model: its own, and those with its external data, by their paths beside it.
+///
+/// # Errors
+/// Bytes that are no ONNX model, and a file that cannot be read.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, ImportError> {
+    let bytes = file_bytes(path)?;
+    let source = || path.display().to_string();
+    scan(&bytes).map_err(|fault| ImportError::Scan {
+        source_name: source(),
+        fault,
+    })?;
+    let model = ModelProto::parse_from_bytes(&bytes).map_err(|e| ImportError::Parse {
+        source_name: source(),
+        reason: e.to_string(),
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let beside = external::locations(&model);
+    let mut files = vec![path.to_owned()];
+    files.extend(beside.iter().map(|location| folder.join(location)));
+    Ok(files)
+}
+
 /// Imports a model from its file; the module is named after it.
 ///
 /// # Errors
@@ -97,6 +119,23 @@ pub fn import_file(path: &Path) -> Result<Module, ImportError> {
 /// # Errors
 /// As [`import_file`], and an output that the model does not have.
 pub fn import_file_with(path: &Path, options: &Options) -> Result<Module, ImportError> {
+    let bytes = file_bytes(path)?;
+    let text = |part: Option<&std::ffi::OsStr>| {
+        part.map(|p| p.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    };
+    let dir = path.parent().unwrap_or(Path::new(""));
+    import_with(
+        &bytes,
+        Some(dir),
+        &text(path.file_stem()),
+        &text(path.file_name()),
+        options,
+    )
+}
+
+/// The bytes of a model's file.
+fn file_bytes(path: &Path) -> Result<Vec<u8>, ImportError> {
     let fault = |reason: String| ImportError::File {
         path: path.to_owned(),
         reason,
@@ -111,17 +150,5 @@ pub fn import_file_with(path: &Path, options: &Options) -> Result<Module, Import
                 .into(),
         ));
     }
-    let bytes = std::fs::read(path).map_err(|e| fault(e.to_string()))?;
-    let text = |part: Option<&std::ffi::OsStr>| {
-        part.map(|p| p.to_string_lossy().into_owned())
-            .unwrap_or_default()
-    };
-    let dir = path.parent().unwrap_or(Path::new(""));
-    import_with(
-        &bytes,
-        Some(dir),
-        &text(path.file_stem()),
-        &text(path.file_name()),
-        options,
-    )
+    std::fs::read(path).map_err(|e| fault(e.to_string()))
 }
