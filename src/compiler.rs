@@ -2,6 +2,7 @@
 
 use crate::files::{self, Output};
 use crate::{CostModel, Error, Model, ServerPlan};
+use cipherloom_compiler::Preference;
 use cipherloom_compiler::compile::{CompileError, LOWER, SPLIT_TAIL, StepReport};
 use cipherloom_compiler::pass::{self, PrintAfter};
 use cipherloom_ir::circuit::{self, Circuit};
@@ -141,6 +142,13 @@ impl Compiler {
     #[must_use]
     pub fn cost_model(mut self, model: CostModel) -> Self {
         self.inner = self.inner.cost_model(model);
+        self
+    }
+
+    /// What the plan is to be good at, where no other option says so exactly.
+    #[must_use]
+    pub fn prefer(mut self, preference: Preference) -> Self {
+        self.inner = self.inner.prefer(preference);
         self
     }
 

@@ -83,6 +83,9 @@ pub enum Error {
         /// Bytes available.
         available: u64,
     },
+    /// A comparison exceeds its limits, each of which is told in words.
+    #[error("{} limit(s) exceeded: {}", .0.len(), .0.join("; "))]
+    Limits(Vec<String>),
     /// An option or a request that makes no sense.
     #[error("{0}")]
     Usage(String),

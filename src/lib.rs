@@ -33,6 +33,7 @@
 
 pub mod backend;
 pub mod bench;
+pub mod build;
 pub mod calibrate;
 pub mod check;
 mod compiler;
@@ -48,9 +49,9 @@ pub use cipherloom_ckks::{CiphertextSet, Parameters, SeededEvaluationKeys};
 pub use cipherloom_client::{
     Client, ClientError, PublicClient, PublicKey, SecretKey, finish, round_for_sharing,
 };
-pub use cipherloom_compiler::CompileError;
 pub use cipherloom_compiler::compile::StepReport;
 pub use cipherloom_compiler::cost::{CostModel, CostModelError};
+pub use cipherloom_compiler::{CompileError, Preference};
 pub use cipherloom_compiler::{loom, onnx};
 pub use cipherloom_ir::plan::{ClientPlan, client_plan_from_bytes, client_plan_to_bytes};
 pub use cipherloom_ir::security::Security;

@@ -3,9 +3,10 @@
 use crate::data::PortSpec;
 use crate::data::npz::Arrays;
 use crate::{Error, files, onnx};
-use cipherloom_compiler::loom::{self, Program, Resources};
+use cipherloom_compiler::loom::{self, Program, Resources, Trace};
 use cipherloom_ir::Tensor;
 use cipherloom_ir::tensor::Module;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Model {
     module: Module,
     program: Option<Arc<Program>>,
+    /// The files that it was read from, in order, each once; without external data of ONNX models.
+    files: Vec<PathBuf>,
 }
 
 impl Model {
@@ -46,6 +49,7 @@ impl Model {
         Ok(Self {
             module: onnx::import_file_with(path.as_ref(), options)?,
             program: None,
+            files: vec![path.as_ref().to_owned()],
         })
     }
 
@@ -58,7 +62,9 @@ impl Model {
         let source = read_program(path)?;
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
         let beside = path.parent().unwrap_or(Path::new("")).to_owned();
-        Self::of_program(&name.unwrap_or_default(), &source, &beside)
+        let mut model = Self::of_program(&name.unwrap_or_default(), &source, &beside)?;
+        model.files.insert(0, path.to_owned());
+        Ok(model)
     }
 
     /// Reads a program from its text; `name` stands for it in errors, and the files that it names are looked for in a
@@ -67,17 +73,63 @@ impl Model {
     /// # Errors
     /// [`Error::Loom`] with all faults of the program.
     pub fn of_program(name: &str, source: &str, folder: &Path) -> Result<Self, Error> {
-        let files = Files(folder.to_owned());
+        let files = Files {
+            folder: folder.to_owned(),
+            used: RefCell::default(),
+        };
         let program = loom::read(name, source, &files)?;
         Ok(Self {
             module: program.module.clone(),
             program: Some(Arc::new(program)),
+            files: files.used.into_inner(),
+        })
+    }
+
+    /// Notes down a program that is written in Rust: operators and methods on values that stand for encrypted numbers.
+    ///
+    /// ```
+    /// use cipherloom::{Compiler, Model};
+    /// let model = Model::trace("dot_product", |t| {
+    ///     let a = t.input("a", &[8], 1.0..=8.0);
+    ///     let b = t.input("b", &[8], 1.0..=8.0);
+    ///     t.output("product", a.dot(&b));
+    ///     t.output("polynomial", 2.0 * a.pow(2.0) + 3.0 * &a + 7.0);
+    /// })?;
+    /// assert_eq!(model.inputs().len(), 2);
+    /// # Ok::<(), cipherloom::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Loom`] with all faults and the lines of Rust that they are in.
+    #[track_caller]
+    pub fn trace(name: &str, define: impl FnOnce(&Trace)) -> Result<Self, Error> {
+        let program = loom::trace(name, define)?;
+        Ok(Self {
+            module: program.module.clone(),
+            program: Some(Arc::new(program)),
+            files: vec![],
         })
     }
 
     /// The network at the tensor stage, unrewritten.
     pub fn module(&self) -> &Module {
         &self.module
+    }
+
+    /// All files that the model was read from: its own, arrays and networks that a program names, external data.
+    ///
+    /// # Errors
+    /// [`Error::Import`] for an ONNX model whose file has changed and cannot be read any more.
+    pub fn files(&self) -> Result<Vec<PathBuf>, Error> {
+        let mut all = Vec::new();
+        for path in &self.files {
+            if path.extension().is_some_and(|e| e == "onnx") {
+                all.extend(onnx::files(path)?);
+            } else {
+                all.push(path.clone());
+            }
+        }
+        Ok(all)
     }
 
     /// The program, where the model is one.
@@ -103,11 +155,26 @@ pub fn read_program(path: &Path) -> Result<String, Error> {
 }
 
 /// The files in a program's folder.
-struct Files(PathBuf);
+struct Files {
+    folder: PathBuf,
+    /// Those that the program names, in order, each once.
+    used: RefCell<Vec<PathBuf>>,
+}
+
+impl Files {
+    fn at(&self, path: &str) -> PathBuf {
+        let path = self.folder.join(path);
+        let mut used = self.used.borrow_mut();
+        if !used.contains(&path) {
+            used.push(path.clone());
+        }
+        path
+    }
+}
 
 impl Resources for Files {
     fn array(&self, path: &str, name: Option<&str>) -> Result<Tensor, String> {
-        let bytes = files::read(&self.0.join(path)).map_err(|e| e.to_string())?;
+        let bytes = files::read(&self.at(path)).map_err(|e| e.to_string())?;
         let mut arrays = Arrays::open(&bytes, "array").map_err(|e| format!("{path}: {e}"))?;
         let names = arrays.names();
         let wanted = match (name, &names[..]) {
@@ -127,6 +194,6 @@ impl Resources for Files {
 
     fn model(&self, path: &str) -> Result<Module, String> {
         let options = onnx::Options::default();
-        onnx::import_file_with(&self.0.join(path), &options).map_err(|e| e.to_string())
+        onnx::import_file_with(&self.at(path), &options).map_err(|e| e.to_string())
     }
 }

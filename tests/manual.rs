@@ -11,7 +11,9 @@ fn commands(dir: &std::path::Path) -> Vec<String> {
     let help = ok(dir, "--help");
     let list = help.split("Commands:").nth(1).unwrap();
     let list = list.split("Options:").next().unwrap();
-    let names = list.lines().filter(|l| l.starts_with("  ") && !l.starts_with("   "));
+    let names = list
+        .lines()
+        .filter(|l| l.starts_with("  ") && !l.starts_with("   "));
     let names = names.filter_map(|l| l.split_whitespace().next());
     names.filter(|n| *n != "help").map(str::to_owned).collect()
 }
@@ -42,11 +44,20 @@ fn every_command_has_a_manual_page() {
     ok(dir.path(), "man pages");
     let tool = fs::read_to_string(dir.path().join("pages/cipherloom.1")).unwrap();
     for command in &commands {
-        assert!(tool.contains(&format!("cipherloom\\-{command}(1)")), "{command}: {tool}");
+        assert!(
+            tool.contains(&format!("cipherloom\\-{command}(1)")),
+            "{command}: {tool}"
+        );
         let path = dir.path().join(format!("pages/cipherloom-{command}.1"));
         let page = fs::read_to_string(path).unwrap();
-        assert!(page.contains(&format!(".TH cipherloom-{command} 1")), "{page}");
-        assert!(page.contains("\\-\\-json"), "{command} has no global options");
+        assert!(
+            page.contains(&format!(".TH cipherloom-{command} 1")),
+            "{page}"
+        );
+        assert!(
+            page.contains("\\-\\-json"),
+            "{command} has no global options"
+        );
     }
     let pages = fs::read_dir(dir.path().join("pages")).unwrap().count();
     assert_eq!(pages, commands.len() + 1);

@@ -6,6 +6,7 @@ mod check;
 mod compile;
 mod completions;
 mod decrypt;
+mod diff;
 mod encrypt;
 mod explain;
 mod fmt;
@@ -50,6 +51,8 @@ enum Command {
     Compile(compile::Args),
     /// Say what a plan costs and why
     Explain(explain::Args),
+    /// Say what changed between two plans, and whether it stays within limits
+    Diff(diff::Args),
     /// Make a secret key and the evaluation keys that a plan needs
     Keygen(keygen::Args),
     /// Encrypt inputs
@@ -97,6 +100,7 @@ pub(crate) fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Compile(args) => compile::main(ui, args),
         Command::Explain(args) => explain::main(ui, args),
+        Command::Diff(args) => diff::main(ui, &args),
         Command::Keygen(args) => keygen::main(ui, args),
         Command::Encrypt(args) => encrypt::main(ui, args),
         Command::Run(args) => run::main(ui, args),
@@ -123,8 +127,10 @@ fn refuse(ui: Ui, error: &Error) -> ExitCode {
         error: error.to_string(),
         exit_status: error.exit_status(),
     };
-    // Where standard output is gone, the exit status still tells.
-    let _ = ui.object(&failure);
+    // A comparison has been printed already. Where standard output is gone, the exit status still tells.
+    if !matches!(error, Error::Limits(_)) {
+        let _ = ui.object(&failure);
+    }
     ExitCode::from(error.exit_status())
 }
 

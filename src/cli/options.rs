@@ -1,6 +1,8 @@
 //! The options of compilation, which `compile`, `infer` and `check` share.
 
-use cipherloom::{Compiler, CostModel, Error, Model, Range, Security, data, files, onnx};
+use cipherloom::{
+    Compiler, CostModel, Error, Model, Preference, Range, Security, data, files, onnx,
+};
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +23,27 @@ pub(crate) enum Backend {
 pub(crate) enum Approximable {
     /// MaxPool, GlobalMaxPool, ReduceMax and ReduceMin
     Maxpool,
+}
+
+/// What a plan is to be good at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Wish {
+    /// The least time of a run on one thread, noise 12 bits below the outputs
+    Latency,
+    /// The fewest bytes of keys and ciphertexts: the smallest of three plans, with the time of keys counted once, 4 and 16 times
+    Size,
+    /// Outputs to 24, 20 or 16 bits, whichever can be reached
+    Precision,
+}
+
+impl From<Wish> for Preference {
+    fn from(wish: Wish) -> Self {
+        match wish {
+            Wish::Latency => Self::Latency,
+            Wish::Size => Self::Size,
+            Wish::Precision => Self::Precision,
+        }
+    }
 }
 
 /// How a network is compiled.
@@ -44,6 +67,9 @@ pub(crate) struct CompileOptions {
     /// Wanted precision of the outputs; refused if it cannot be reached
     #[arg(long, value_name = "BITS")]
     pub(crate) precision: Option<f64>,
+    /// What the plan is to be good at, where no other option says so exactly; default latency
+    #[arg(long, value_enum, value_name = "WISH")]
+    pub(crate) prefer: Option<Wish>,
     /// Margin of ranges; default 2
     #[arg(long, value_name = "M")]
     pub(crate) margin: Option<f64>,
@@ -77,6 +103,7 @@ impl CompileOptions {
             && !self.quantum
             && self.precision.is_none()
             && self.margin.is_none()
+            && self.prefer.is_none()
             && self.cost_model.is_none()
             && !self.keep_tail
             && self.approx.is_empty()
@@ -118,6 +145,9 @@ impl CompileOptions {
         }
         if let Some(bits) = self.precision {
             compiler = compiler.precision(bits);
+        }
+        if let Some(wish) = self.prefer {
+            compiler = compiler.prefer(wish.into());
         }
         if let Some(margin) = self.margin {
             compiler = compiler.margin(margin);

@@ -1,8 +1,12 @@
 //! The explain report: what a plan costs and why, layer by layer.
 
+mod diff;
 mod html;
 mod text;
 
+pub use diff::{
+    ApproximationChange, Change, Diff, LayerChange, LayerSummary, Limit, Quantity, Side, Summary,
+};
 pub use html::html;
 pub use text::text;
 
