@@ -60,7 +60,35 @@ fn main() -> Outcome<()> {
         npz::write(&[("input", &x, cipherloom::DType::F32)], true)?,
     )?;
     let y: Vec<u8> = digits.read("y")?.data().iter().map(|y| *y as u8).collect();
-    bytes(&target.join("digits-test-labels.npy"), &y, y.len())
+    bytes(&target.join("digits-test-labels.npy"), &y, y.len())?;
+    breast_cancer(&source.join("tabular/breast-cancer-test.npz"), &target)
+}
+
+/// The held-out samples in two parts: every fourth to find ranges with, the others to test.
+fn breast_cancer(source: &Path, target: &Path) -> Outcome<()> {
+    let file = fs::read(source)?;
+    let mut arrays = npz::Arrays::open(&file, "breast-cancer")?;
+    let (x, y) = (arrays.read("x")?, arrays.read("y")?);
+    let features = x.len() / y.len();
+    for (name, calibration) in [("calib", true), ("test", false)] {
+        let rows = x.data().chunks(features).enumerate();
+        let chosen: Vec<_> = rows.filter(|(i, _)| (i % 4 == 0) == calibration).collect();
+        let values = chosen.iter().flat_map(|(_, row)| row.to_vec()).collect();
+        let tensor = Tensor::new(vec![chosen.len(), features], values);
+        let tensor = tensor.ok_or("the samples have another size")?;
+        let arrays = npz::write(&[("input", &tensor, cipherloom::DType::F32)], true)?;
+        fs::write(target.join(format!("breast-cancer-{name}.npz")), arrays)?;
+        if !calibration {
+            let label = |(i, _): &(usize, &[f64])| y.data().get(*i).map(|y| *y as u8);
+            let labels: Vec<u8> = chosen.iter().filter_map(label).collect();
+            bytes(
+                &target.join("breast-cancer-test-labels.npy"),
+                &labels,
+                labels.len(),
+            )?;
+        }
+    }
+    Ok(())
 }
 
 fn unpack(path: &Path) -> Outcome<Vec<u8>> {

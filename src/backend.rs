@@ -9,8 +9,10 @@ use cipherloom_client::{TfheClient, TfheSecretKey};
 use cipherloom_client::{finish, round_for_sharing};
 use cipherloom_ir::container::Kind;
 #[cfg(feature = "tfhe")]
-use cipherloom_ir::integer::{IntegerClientPlan, integer_client_plan_from_bytes};
-use cipherloom_ir::plan::client_plan_from_bytes;
+use cipherloom_ir::integer::{
+    IntegerClientPlan, integer_client_plan_from_bytes, integer_client_plan_to_bytes,
+};
+use cipherloom_ir::plan::{client_plan_from_bytes, client_plan_to_bytes};
 use cipherloom_ir::tensor::Module;
 #[cfg(feature = "tfhe")]
 use cipherloom_lwe::LweSet;
@@ -106,6 +108,15 @@ impl AnyClientPlan {
         Ok(Self::Ckks(client_plan_from_bytes(bytes)?))
     }
 
+    /// The bytes of `client.plan`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Ckks(plan) => client_plan_to_bytes(plan),
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(plan) => integer_client_plan_to_bytes(plan),
+        }
+    }
+
     /// The inputs.
     pub fn inputs(&self) -> Vec<PortSpec> {
         match self {
@@ -159,6 +170,24 @@ impl AnyServerPlan {
         }
         is_tfhe(bytes)?;
         Ok(Self::Ckks(ServerPlan::from_bytes(bytes)?))
+    }
+
+    /// The bytes of `server.plan`.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Ckks(plan) => plan.to_bytes(),
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(plan) => plan.to_bytes(),
+        }
+    }
+
+    /// The bootstraps of one sample; none with the CKKS backend.
+    pub fn bootstraps(&self) -> usize {
+        match self {
+            Self::Ckks(_) => 0,
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(plan) => plan.plan().bootstraps() as usize,
+        }
     }
 
     /// The inputs.

@@ -67,7 +67,7 @@ pub struct EncryptedReport {
     pub noise_bits: Option<f64>,
     /// The noise's standard deviation over these samples as a multiple of the predicted one, the median over outputs.
     pub noise_ratio: Option<f64>,
-    /// What the plan predicts of `error_bits` for these samples.
+    /// What is predicted of `error_bits` for these samples.
     pub predicted_error_bits: Option<f64>,
     /// Seconds of one evaluation, with plan and keys loaded and expanded.
     pub latency_s: Option<Latency>,
@@ -131,8 +131,8 @@ pub fn check(
     check_any(&plan, samples, labels, encrypted, max_memory, progress)
 }
 
-/// [`check`] for a plan of either backend. For the TFHE backend, the exact network is the integer simulator's: `noise_bits` is
-/// none where every decrypted integer is the simulator's.
+/// [`check`] for a plan of either backend. For the TFHE backend, the exact network is the integer simulator's without noise:
+/// `noise_bits` is none where every decrypted integer is the simulator's. `progress` counts bootstraps there.
 pub fn check_any(
     plan: &AnyServerPlan,
     samples: &[Tensors],
@@ -143,7 +143,9 @@ pub fn check_any(
 ) -> Result<Check, Error> {
     let encrypted = encrypted.min(samples.len());
     let rules = Decision::of(plan.tail().unwrap_or(plan.clear()));
-    let total = samples.len() + encrypted;
+    // Bootstraps take long enough to be counted one by one.
+    let unit = plan.bootstraps().max(1);
+    let total = samples.len() + encrypted * unit;
     let label = |i: usize| labels.and_then(|l| l.get(i)).copied();
     let simulator = AnySimulator::new(plan)?;
     let (results, excursions) = clear_and_simulated(plan, &simulator, samples, &|done| {
@@ -163,7 +165,11 @@ pub fn check_any(
         for (i, (sample, result)) in samples.iter().zip(&results).take(encrypted).enumerate() {
             let ciphertexts = client.encrypt(sample)?;
             let start = Instant::now();
-            let outputs = server.run_with(&ciphertexts, &mut |_, _| ())?;
+            let before = samples.len() + i * unit;
+            let outputs = match unit {
+                1 => server.run_with(&ciphertexts, &mut |_, _| ()),
+                _ => server.run_with(&ciphertexts, &mut |done, _| progress(before + done, total)),
+            }?;
             let latency_s = start.elapsed().as_secs_f64();
             let found = single(plan, client.decrypt_exact(&outputs)?)?;
             let polynomial = polynomial(plan, &simulator, sample)?;
@@ -172,7 +178,13 @@ pub fn check_any(
             if let AnyServerPlan::Ckks(plan) = plan {
                 ratio.add(plan.plan(), &polynomial.encrypted, &found.encrypted);
             }
-            bias.add(&rules, &result.clear, &polynomial, None);
+            let predicted = match plan {
+                AnyServerPlan::Ckks(_) => &polynomial,
+                // Wrong indices are no independent noise: the simulation with noise predicts all of the error.
+                #[cfg(feature = "tfhe")]
+                AnyServerPlan::Tfhe(_) => &result.simulated,
+            };
+            bias.add(&rules, &result.clear, predicted, None);
             let mut one = Comparison::default();
             one.add(&rules, &result.clear, &found, None);
             let class = |outputs: &Tensors| rules.first().and_then(|rule| rule.of_sample(outputs));
@@ -183,7 +195,7 @@ pub fn check_any(
                 max_abs_error: one.max_abs_error,
                 latency_s,
             });
-            progress(samples.len() + i + 1, total);
+            progress(before + unit, total);
         }
     }
     let labelled = |share: Option<f64>| share.filter(|_| labels.is_some());
@@ -348,7 +360,6 @@ fn predicted_error_bits(
     };
     let noise = match plan {
         AnyServerPlan::Ckks(plan) => plan.plan().outputs.iter().map(error).fold(0.0, f64::max),
-        // Integers are exact.
         #[cfg(feature = "tfhe")]
         AnyServerPlan::Tfhe(_) => 0.0,
     };

@@ -1,11 +1,12 @@
 //! The compiler as a user sees it: options in, a plan out.
 
 use crate::files::{self, Output};
-use crate::{CostModel, Error, Model, ServerPlan};
+use crate::{Backend, CostModel, Error, Model, ServerPlan};
 use cipherloom_compiler::Preference;
 use cipherloom_compiler::compile::{CompileError, LOWER, SPLIT_TAIL, StepReport};
 use cipherloom_compiler::pass::{self, PrintAfter};
 use cipherloom_ir::circuit::{self, Circuit};
+use cipherloom_ir::integer::noise::DEFAULT_LOG2_FAILURE;
 use cipherloom_ir::plan::{self, ClientPlan};
 use cipherloom_ir::security::Security;
 use cipherloom_ir::tensor::{self, Module};
@@ -29,15 +30,39 @@ use std::path::{Path, PathBuf};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Compiler {
     inner: cipherloom_compiler::Compiler,
-    samples: Vec<Tensors>,
-    ranges: BTreeMap<String, Range>,
-    margin: Option<f64>,
-    max_memory: Option<u64>,
-    print_after: PrintAfter,
-    stop_after: Option<String>,
+    pub(crate) backend: Backend,
+    pub(crate) security: Security,
+    pub(crate) samples: Vec<Tensors>,
+    pub(crate) ranges: BTreeMap<String, Range>,
+    pub(crate) precision: Option<f64>,
+    pub(crate) margin: Option<f64>,
+    pub(crate) keep_tail: bool,
+    pub(crate) log2_failure: f64,
+    pub(crate) max_memory: Option<u64>,
+    pub(crate) print_after: PrintAfter,
+    pub(crate) stop_after: Option<String>,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        Self {
+            inner: cipherloom_compiler::Compiler::default(),
+            backend: Backend::default(),
+            security: Security::Classical128,
+            samples: Vec::new(),
+            ranges: BTreeMap::new(),
+            precision: None,
+            margin: None,
+            keep_tail: false,
+            log2_failure: DEFAULT_LOG2_FAILURE,
+            max_memory: None,
+            print_after: PrintAfter::default(),
+            stop_after: None,
+        }
+    }
 }
 
 /// A stage of the intermediate representation.
@@ -85,9 +110,25 @@ impl Compiler {
         Self::default()
     }
 
+    /// What [`Self::compile_any`] compiles for: by default whichever backend is faster and meets what is asked for.
+    #[must_use]
+    pub fn backend(mut self, backend: Backend) -> Self {
+        self.backend = backend;
+        self
+    }
+
+    /// log2 of the failure probability that each lookup and each decrypted number of the TFHE backend may have; -128 by
+    /// default. A failure that is likely enough to be seen tells of the secret key.
+    #[must_use]
+    pub fn failure_probability(mut self, log2: f64) -> Self {
+        self.log2_failure = log2;
+        self
+    }
+
     /// The security target.
     #[must_use]
     pub fn security(mut self, security: Security) -> Self {
+        self.security = security;
         self.inner = self.inner.security(security);
         self
     }
@@ -110,6 +151,7 @@ impl Compiler {
     /// The wanted precision of the outputs in bits: -log2 of the largest error over the largest output.
     #[must_use]
     pub fn precision(mut self, bits: f64) -> Self {
+        self.precision = Some(bits);
         self.inner = self.inner.precision(bits);
         self
     }
@@ -125,6 +167,7 @@ impl Compiler {
     /// Whether a last softmax, sigmoid or index of the largest element is compiled in, instead of leaving it to the client.
     #[must_use]
     pub fn keep_tail(mut self, keep: bool) -> Self {
+        self.keep_tail = keep;
         self.inner = self.inner.keep_tail(keep);
         self
     }
@@ -180,7 +223,7 @@ impl Compiler {
         self
     }
 
-    /// Compiles a model.
+    /// Compiles a model for the CKKS backend.
     ///
     /// # Errors
     /// Operations without an encrypted form, unknown ranges, a precision that cannot be reached, too much memory.
@@ -291,20 +334,39 @@ impl Compiled {
     /// # Errors
     /// [`Error::Write`]; neither file has then been replaced by half of a new one.
     pub fn save(&self, dir: impl AsRef<Path>) -> Result<(PathBuf, PathBuf), Error> {
-        let dir = dir.as_ref();
-        fs::create_dir_all(dir).map_err(|source| Error::Write {
-            path: dir.into(),
-            source,
-        })?;
-        let (server, client) = (dir.join("server.plan"), dir.join("client.plan"));
-        let plan = self.plan.to_bytes();
         let client_plan = plan::client_plan_to_bytes(&self.client_plan());
-        files::write(&[
-            Output::public(&server, &plan),
-            Output::public(&client, &client_plan),
-        ])?;
-        Ok((server, client))
+        save(dir.as_ref(), &self.plan.to_bytes(), &client_plan)
     }
+
+    /// States in the plan why the backend was chosen.
+    pub(crate) fn set_choice(&mut self, choice: String) {
+        let mut plan = self.plan.plan().clone();
+        plan.estimates.choice = choice;
+        self.plan = ServerPlan::new(plan);
+    }
+
+    /// The network after the passes.
+    pub(crate) fn tensor(&self) -> &Module {
+        &self.tensor
+    }
+}
+
+/// Writes the bytes of both plans to a folder.
+pub(crate) fn save(
+    dir: &Path,
+    server_plan: &[u8],
+    client_plan: &[u8],
+) -> Result<(PathBuf, PathBuf), Error> {
+    fs::create_dir_all(dir).map_err(|source| Error::Write {
+        path: dir.into(),
+        source,
+    })?;
+    let (server, client) = (dir.join("server.plan"), dir.join("client.plan"));
+    files::write(&[
+        Output::public(&server, server_plan),
+        Output::public(&client, client_plan),
+    ])?;
+    Ok((server, client))
 }
 
 impl From<CompileError> for Error {

@@ -48,6 +48,9 @@ pub enum Error {
     /// A model cannot be compiled.
     #[error(transparent)]
     Compile(cipherloom_compiler::CompileError),
+    /// A model cannot be compiled for the TFHE backend.
+    #[error(transparent)]
+    CompileInteger(cipherloom_compiler::integer::IntegerError),
     /// A cost model cannot be read.
     #[error(transparent)]
     CostModel(#[from] cipherloom_compiler::cost::CostModelError),

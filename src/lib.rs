@@ -36,6 +36,7 @@ pub mod bench;
 pub mod build;
 pub mod calibrate;
 pub mod check;
+mod choice;
 mod compiler;
 pub mod data;
 mod error;
@@ -44,6 +45,9 @@ pub mod metrics;
 mod model;
 pub mod report;
 
+#[cfg(feature = "tfhe")]
+pub use choice::TfheCompiled;
+pub use choice::{AnyCompiled, Backend};
 pub use cipherloom_ckks::wire::keys_to_bytes;
 pub use cipherloom_ckks::{CiphertextSet, Parameters, SeededEvaluationKeys};
 pub use cipherloom_client::{

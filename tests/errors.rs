@@ -376,7 +376,9 @@ fn options_that_make_no_sense() {
     );
     let ranged = format!("{compile} --input-range input=0,1");
     for (option, expected) in [
-        ("--backend tfhe", "`--backend tfhe` is not available yet"),
+        ("--backend tfhe", "give samples (--calibrate DATA.npz)"),
+        ("--backend tfhe --security 192", "take `--backend ckks`"),
+        ("--failure-probability 2", "a probability is written"),
         ("--batch 4", "`--batch 4` is not available yet"),
         ("--batch max", "`--batch max` is not available yet"),
         ("--batch none", "a number from 1, or `max`"),

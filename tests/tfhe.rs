@@ -1,18 +1,21 @@
 //! A plan of the TFHE backend through files and the command line, by `infer` and by `check`.
 
 // A test may panic, in its helpers too.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 #![cfg(feature = "tfhe")]
 
 mod common;
 
-use cipherloom::data::npz;
-use cipherloom::{DType, Range, Tensor};
+use cipherloom::data::{npz, read_inputs, split};
+use cipherloom::{AnyCompiled, Backend, Compiler, DType, Model, Range, Tensor, Tensors};
+use cipherloom_client::TfheClient;
 use cipherloom_ir::integer::{
-    IntegerBuilder, IntegerPlan, IntegerSimulator, Matrix, Quantisation, SETS, Table,
-    integer_client_plan_to_bytes, integer_plan_to_bytes,
+    IntegerBuilder, IntegerPlan, IntegerSimulator, Matrix, Quantisation, SETS, StepOp, Table,
+    integer_client_plan_to_bytes, integer_plan_to_bytes, quantise,
 };
-use common::{json, ok, refused};
+use cipherloom_runtime::TfheServer;
+use common::{data, image, json, ok, refused};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -170,4 +173,197 @@ fn infer_and_check_are_exact() {
     assert_eq!(encrypted["max_abs_error"], 0.0);
     assert!(encrypted["noise_bits"].is_null() && encrypted["error_bits"].is_null());
     assert!(encrypted["latency_s"]["median"].as_f64().unwrap() > 0.0);
+}
+
+/// A small network of the test data and its samples: every fourth held-out one finds scales, the others test.
+const MLP: &str = "models/breast-cancer-mlp.onnx";
+
+fn mlp() -> (Model, Vec<Tensors>, Vec<Tensors>) {
+    let model = Model::from_onnx(data(MLP)).unwrap();
+    let samples = |name: &str| {
+        let ports = model.inputs();
+        let arrays = read_inputs(&fs::read(image(name)).unwrap(), &ports, false).unwrap();
+        split(&arrays, &ports).unwrap()
+    };
+    let (calibration, test) = (
+        samples("breast-cancer-calib.npz"),
+        samples("breast-cancer-test.npz"),
+    );
+    (model, calibration, test)
+}
+
+/// What the only output's integer may be, where every index of a lookup may be off by its slack.
+fn interval(plan: &IntegerPlan, sample: &[i64]) -> (i128, i128) {
+    let mut registers: BTreeMap<_, Vec<(i128, i128)>> = BTreeMap::new();
+    let input = &plan.inputs[0];
+    let phase = |m: &i64| {
+        (
+            i128::from(*m) << input.log_delta,
+            i128::from(*m) << input.log_delta,
+        )
+    };
+    registers.insert(input.register, sample.iter().map(phase).collect());
+    for step in &plan.steps {
+        let values: Vec<(i128, i128)> = match &step.op {
+            StepOp::Linear { src, matrix } => {
+                let matrix = &plan.matrices[*matrix as usize];
+                let operands: Vec<_> = src.iter().flat_map(|r| &registers[r]).collect();
+                let row = |row: usize| {
+                    let bias = i128::from(matrix.bias[row]) << step.log_delta;
+                    matrix.row(row).fold((bias, bias), |(lo, hi), (column, w)| {
+                        let (a, b) = operands[column];
+                        let (a, b) = (a * i128::from(w), b * i128::from(w));
+                        (lo + a.min(b), hi + a.max(b))
+                    })
+                };
+                (0..matrix.rows()).map(row).collect()
+            }
+            StepOp::Lookup {
+                src,
+                tables,
+                reads,
+                slack,
+                ..
+            } => {
+                assert_eq!(reads, &[0]);
+                let one = |(i, (lo, hi)): (usize, &(i128, i128))| {
+                    let table = &plan.tables[*tables.get(i).unwrap_or(&tables[0]) as usize];
+                    let entry = 1_i128 << (63 - table.bits());
+                    let index = |p: &i128| (p + entry / 2).div_euclid(entry) as i64;
+                    let slack = i64::from(*slack);
+                    let found = (index(lo) - slack..=index(hi) + slack).map(|i| table.at(i));
+                    let (least, most) = (found.clone().min().unwrap(), found.max().unwrap());
+                    let phase = |m: i64| i128::from(m) << step.log_delta;
+                    (phase(least), phase(most))
+                };
+                registers[src].iter().enumerate().map(one).collect()
+            }
+        };
+        registers.insert(step.dst, values);
+    }
+    let port = &plan.outputs[0];
+    assert_eq!((plan.outputs.len(), port.elements()), (1, 1));
+    let (lo, hi) = registers[&port.register][0];
+    let decode = |phase: i128| (phase + (1_i128 << port.log_delta) / 2) >> port.log_delta;
+    let slack = i128::from(port.slack);
+    (decode(lo) - slack, decode(hi) + slack)
+}
+
+#[test]
+fn a_network_computes_what_its_simulation_does() {
+    let (model, calibration, test) = mlp();
+    let compiler = Compiler::new()
+        .backend(Backend::Tfhe)
+        .calibrate(&calibration);
+    let compiled = compiler.compile_any(&model).unwrap();
+    let AnyCompiled::Tfhe(compiled) = compiled else {
+        panic!("another backend");
+    };
+    assert!(compiled.agrees(), "{}", compiled.agreement());
+    let server_plan = compiled.server_plan();
+    let plan = server_plan.plan().clone();
+    let client = TfheClient::new(server_plan.client_plan()).unwrap();
+    let server = TfheServer::new(server_plan, client.server_keys().unwrap()).unwrap();
+    let simulator = IntegerSimulator::new(&plan);
+    let (mut squares, mut expected) = (0.0, 0.0);
+    for (n, sample) in test[..20].iter().enumerate() {
+        let integers = vec![quantise(&plan.inputs[0], sample["input"].data())];
+        let exact = simulator.run_integers(&integers, None).unwrap()[0][0];
+        let outputs = server.run(&client.encrypt(sample).unwrap()).unwrap();
+        let found = client.decrypt_integers(&outputs).unwrap()[0][0][0];
+        let (lo, hi) = interval(&plan, &integers[0]);
+        for m in [exact, found] {
+            assert!(
+                (lo..=hi).contains(&i128::from(m)),
+                "{m} is not in {lo} .. {hi}"
+            );
+        }
+        let square = |m: i64| ((m - exact) as f64).powi(2);
+        squares += square(found);
+        for seed in 0..16 {
+            let noisy = simulator.run_integers(&integers, Some(16 * n as u64 + seed));
+            expected += square(noisy.unwrap()[0][0]) / 16.0;
+        }
+    }
+    // Exact where lookups are exact; else the errors are as large as those of the simulation with noise. Their mean square over
+    // 20 samples scatters by about a third.
+    let ratio = squares / expected;
+    println!("{ratio:.2} of the simulated mean square error");
+    assert!(
+        squares == expected || (0.1..3.0).contains(&ratio),
+        "{ratio}"
+    );
+}
+
+#[test]
+fn a_network_is_compiled_explained_and_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (model, calib) = (data(MLP), image("breast-cancer-calib.npz"));
+    let options = format!("--backend tfhe --margin 3 --calibrate {}", calib.display());
+    let compiled = json(
+        dir,
+        &format!("compile {} -o mlp {options}", model.display()),
+    );
+    let explained = json(dir, "explain mlp");
+    assert_eq!(compiled["report"], explained);
+    assert_eq!(explained["parameters"]["scheme"], "TFHE");
+    let cost = &explained["cost"];
+    // One or several for each of the 16 hidden units.
+    let bootstraps = cost["bootstraps"].as_u64().unwrap();
+    assert!(bootstraps > 0 && bootstraps.is_multiple_of(16), "{cost}");
+    assert!(cost["eval_key_bytes"].as_u64().unwrap() < 150_000_000);
+    assert!(explained["failure"]["largest"].as_f64().unwrap() <= -128.0);
+    let text = ok(dir, "explain mlp");
+    assert!(
+        text.contains(&format!("({bootstraps} bootstraps of")),
+        "{text}"
+    );
+    assert!(ok(dir, "explain mlp --format html").starts_with("<!DOCTYPE html>"));
+    let plan = ok(
+        dir,
+        &format!(
+            "compile {} -o again {options} --emit plan -q",
+            model.display()
+        ),
+    );
+    assert!(plan.contains("stage integer"), "{plan}");
+    for file in ["server.plan", "client.plan"] {
+        let read = |folder: &str| fs::read(dir.join(folder).join(file)).unwrap();
+        assert!(read("mlp") == read("again"), "{file} differs");
+    }
+    let found = json(
+        dir,
+        &format!(
+            "check mlp --input {} --labels {} --encrypted 3",
+            image("breast-cancer-test.npz").display(),
+            image("breast-cancer-test-labels.npy").display()
+        ),
+    );
+    let share = |part: &str, what: &str| found[part][what].as_f64().unwrap();
+    let loss = share("clear", "accuracy") - share("simulated", "accuracy");
+    assert!(loss <= 0.01, "{found}");
+    assert!(share("simulated", "agreement") >= 0.96, "{found}");
+    assert!(share("encrypted", "predicted_error_bits") > 1.0, "{found}");
+
+    // Of the two backends the faster one is taken, and the plan says why.
+    let calibrate = format!("--calibrate {}", calib.display());
+    ok(
+        dir,
+        &format!("compile {} -o auto {calibrate}", model.display()),
+    );
+    let choice = json(dir, "explain auto");
+    let reason = choice["choice"].as_str().unwrap();
+    assert!(
+        reason.contains("ckks") && reason.contains("tfhe"),
+        "{reason}"
+    );
+    assert!(ok(dir, "explain auto").contains(reason));
+    let strict = format!("{options} --failure-probability 2^-30");
+    let output = common::cli(
+        dir,
+        &format!("compile {} -o loose {strict}", model.display()),
+    );
+    assert!(output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("learns about the secret key"));
 }

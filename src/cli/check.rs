@@ -36,7 +36,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 }
 
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
-    let plan = super::infer::compiled(&args.model, &args.options)?;
+    let plan = super::infer::compiled(ui, &args.model, &args.options)?;
     let ports = plan.inputs();
     let samples = super::split(&super::read_inputs(&args.input, &ports)?, &ports)?;
     let labels = match &args.labels {
@@ -53,7 +53,10 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
         labels.as_deref(),
         args.encrypted,
         args.options.max_memory,
-        &|done, _| progress.set(done),
+        &|done, total| {
+            progress.set_length(total);
+            progress.set(done);
+        },
     )?;
     drop(progress);
     super::warn_of(ui, &found.excursions);

@@ -3,8 +3,8 @@
 use super::options::CompileOptions;
 use super::ui::Ui;
 use cipherloom::files::{self, Output};
-use cipherloom::report::{Report, human_bytes};
-use cipherloom::{CompileError, Compiled, Error, Stage, StepReport};
+use cipherloom::report::{AnyReport, IntegerReport, Report, human_bytes};
+use cipherloom::{AnyCompiled, CompileError, Error, Stage, StepReport};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
@@ -63,7 +63,7 @@ struct Outcome {
     client_plan: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     stopped_after: Option<String>,
-    report: Option<Report>,
+    report: Option<AnyReport>,
     predicted_precision_bits: Option<f64>,
     passes: Vec<Pass>,
     /// What `--emit` without a file asked for, by stage.
@@ -98,7 +98,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     }
     // The text of a pass to stop after comes last.
     let mut last = String::new();
-    let outcome = compiler.compile_with(&model, &mut |pass, text| {
+    let outcome = compiler.compile_any_with(&model, &mut |pass, text| {
         let wanted = args.print_after.iter().any(|p| p == "all" || p == pass);
         last = text.to_string();
         if wanted && args.stop_after.as_deref() != Some(pass) {
@@ -132,11 +132,16 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 }
 
 /// Writes the plans, once nothing else can be refused, and says what they cost.
-fn finish(ui: Ui, args: &Args, compiled: &Compiled) -> Result<(), Error> {
+fn finish(ui: Ui, args: &Args, compiled: &AnyCompiled) -> Result<(), Error> {
     let (server, client) = compiled.save(&args.output_dir)?;
     let emitted = emit(ui, &args.emit, &|stage| compiled.text(stage))?;
+    let passes = match compiled {
+        AnyCompiled::Ckks(compiled) => compiled.passes(),
+        #[cfg(feature = "tfhe")]
+        AnyCompiled::Tfhe(_) => &[],
+    };
     if args.time_passes {
-        for pass in compiled.passes() {
+        for pass in passes {
             let milliseconds = 1e3 * pass.time.as_secs_f64();
             super::ui::stderr(&format!(
                 "{milliseconds:>10.3} ms  {:>4} patches  {}",
@@ -144,19 +149,21 @@ fn finish(ui: Ui, args: &Args, compiled: &Compiled) -> Result<(), Error> {
             ));
         }
     }
-    if compiled.ranges_are_bounds() {
+    args.options.warn(ui, compiled);
+    if let AnyCompiled::Ckks(compiled) = compiled
+        && compiled.ranges_are_bounds()
+    {
         ui.note("ranges are bounds that follow from the declared ones; samples (--calibrate) give closer ones");
     }
-    let plan = compiled.server_plan();
     let bytes = fs::metadata(&server).map_or(0, |m| m.len());
-    let report = Report::with_costs(plan.plan(), plan.id(), bytes, &args.options.costs()?);
+    let report = AnyReport::new(&compiled.server_plan(), bytes, &args.options.costs()?);
     ui.note(&summary(&args.output_dir, &report, bytes));
     ui.object(&Outcome {
         server_plan: Some(server),
         client_plan: Some(client),
         stopped_after: None,
-        predicted_precision_bits: Some(compiled.predicted_precision_bits()),
-        passes: compiled.passes().iter().map(Pass::from).collect(),
+        predicted_precision_bits: compiled.predicted_precision_bits(),
+        passes: passes.iter().map(Pass::from).collect(),
         emitted,
         report: Some(report),
     })
@@ -182,23 +189,46 @@ fn emit(
     Ok(emitted)
 }
 
-fn summary(dir: &Path, report: &Report, plan_bytes: u64) -> String {
+fn summary(dir: &Path, report: &AnyReport, plan_bytes: u64) -> String {
+    let text = match report {
+        AnyReport::Ckks(report) => ckks_summary(report),
+        AnyReport::Tfhe(report) => tfhe_summary(report),
+    };
+    format!(
+        "{}: {text}, a plan of {}",
+        dir.display(),
+        human_bytes(plan_bytes)
+    )
+}
+
+fn ckks_summary(report: &Report) -> String {
     let bits = report
         .outputs
         .iter()
         .filter_map(|o| o.precision_bits)
         .fold(f64::INFINITY, f64::min);
     format!(
-        "{}: {}-bit security, N = 2^{}, noise {:.1} bits below the outputs, about {:.0} ms a run on one thread, {} of memory (at \
-         least {}), {} of evaluation keys, a plan of {}",
-        dir.display(),
+        "{}-bit security, N = 2^{}, noise {:.1} bits below the outputs, about {:.0} ms a run on one thread, {} of memory (at \
+         least {}), {} of evaluation keys",
         report.security.target,
         report.parameters.log_n,
         bits,
         1e3 * report.cost.latency_s,
         human_bytes(report.cost.run_bytes),
         human_bytes(report.cost.least_run_bytes),
-        human_bytes(report.cost.eval_key_bytes),
-        human_bytes(plan_bytes)
+        human_bytes(report.cost.eval_key_bytes)
+    )
+}
+
+fn tfhe_summary(report: &IntegerReport) -> String {
+    format!(
+        "{}-bit security, TFHE with the set for {} bits, {} bootstraps, about {:.0} ms a run on one thread, {} of memory, {} of \
+         server keys",
+        report.security.target,
+        report.parameters.bits,
+        report.cost.bootstraps,
+        1e3 * report.cost.latency_s,
+        human_bytes(report.cost.run_bytes),
+        human_bytes(report.cost.eval_key_bytes)
     )
 }

@@ -1,8 +1,10 @@
 //! `explain`: what a plan costs and why.
 
 use super::ui::Ui;
-use cipherloom::report::{self, Report};
-use cipherloom::{Error, ServerPlan, files};
+use cipherloom::Error;
+use cipherloom::backend::AnyServerPlan;
+use cipherloom::files;
+use cipherloom::report::AnyReport;
 use clap::ValueEnum;
 use std::path::PathBuf;
 
@@ -36,12 +38,12 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let path = super::server_plan_path(&args.plan);
     let model = super::options::cost_model(args.cost_model.as_deref())?;
     let bytes = files::read(&path)?;
-    let plan = ServerPlan::from_bytes(&bytes).map_err(|e| Error::from(e).at(&path))?;
-    let report = Report::with_costs(plan.plan(), plan.id(), bytes.len() as u64, &model);
+    let plan = AnyServerPlan::from_bytes(&bytes).map_err(|e| e.at(&path))?;
+    let report = AnyReport::new(&plan, bytes.len() as u64, &model);
     match args.format {
         _ if ui.json => ui.object(&report),
-        Format::Text => ui.result(&report::text(&report)),
-        Format::Html => ui.result(&report::html(&report)),
+        Format::Text => ui.result(&report.text()),
+        Format::Html => ui.result(&report.html()),
         Format::Json => Ui { json: true, ..ui }.object(&report),
     }
 }

@@ -42,7 +42,7 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 }
 
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
-    let plan = compiled(&args.model, &args.options)?;
+    let plan = compiled(ui, &args.model, &args.options)?;
     let (inputs, outputs) = (plan.inputs(), plan.results());
     let given = super::read_inputs(&args.input, &inputs)?;
     let (_, excursions) = cipherloom::check::clear_results(&plan, &super::split(&given, &inputs)?)?;
@@ -75,7 +75,11 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
 }
 
 /// The plan of a compiled model's folder, or of a model that is compiled now.
-pub(super) fn compiled(path: &Path, options: &CompileOptions) -> Result<AnyServerPlan, Error> {
+pub(super) fn compiled(
+    ui: Ui,
+    path: &Path,
+    options: &CompileOptions,
+) -> Result<AnyServerPlan, Error> {
     if path.is_dir() {
         if !options.is_default() {
             let text = format!(
@@ -87,6 +91,7 @@ pub(super) fn compiled(path: &Path, options: &CompileOptions) -> Result<AnyServe
         return super::read_any_server_plan(&path.join("server.plan"));
     }
     let model = options.model(path)?;
-    let compiled = options.compiler(&model)?.compile(&model)?;
-    Ok(AnyServerPlan::Ckks(compiled.server_plan()))
+    let compiled = options.compiler(&model)?.compile_any(&model)?;
+    options.warn(ui, &compiled);
+    Ok(compiled.server_plan())
 }

@@ -1,7 +1,8 @@
 //! The options of compilation, which `compile`, `infer` and `check` share.
 
+use super::ui::Ui;
 use cipherloom::{
-    Compiler, CostModel, Error, Model, Preference, Range, Security, data, files, onnx,
+    AnyCompiled, Compiler, CostModel, Error, Model, Preference, Range, Security, data, files, onnx,
 };
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,21 @@ use std::path::{Path, PathBuf};
 pub(crate) enum Backend {
     /// Approximate arithmetic on packed vectors
     Ckks,
-    /// Exact look-up tables on small integers (not available yet)
+    /// Look-up tables on small integers; takes samples (--calibrate)
     Tfhe,
-    /// Whichever fits; CKKS for now
+    /// Whichever is faster and meets what is asked for; `explain` says why
     #[default]
     Auto,
+}
+
+impl From<Backend> for cipherloom::Backend {
+    fn from(backend: Backend) -> Self {
+        match backend {
+            Backend::Ckks => Self::Ckks,
+            Backend::Tfhe => Self::Tfhe,
+            Backend::Auto => Self::Auto,
+        }
+    }
 }
 
 /// What is approximated only on request, for it takes many levels.
@@ -70,6 +81,9 @@ pub(crate) struct CompileOptions {
     /// What the plan is to be good at, where no other option says so exactly; default latency
     #[arg(long, value_enum, value_name = "WISH")]
     pub(crate) prefer: Option<Wish>,
+    /// For the TFHE backend, the probability with which a lookup or a decrypted number may be wrong, such as 2^-64; default 2^-128
+    #[arg(long, value_name = "P", value_parser = probability, allow_hyphen_values = true)]
+    pub(crate) failure_probability: Option<f64>,
     /// Margin of ranges; default 2
     #[arg(long, value_name = "M")]
     pub(crate) margin: Option<f64>,
@@ -102,6 +116,7 @@ impl CompileOptions {
             && self.security.is_none()
             && !self.quantum
             && self.precision.is_none()
+            && self.failure_probability.is_none()
             && self.margin.is_none()
             && self.prefer.is_none()
             && self.cost_model.is_none()
@@ -139,7 +154,12 @@ impl CompileOptions {
                 "--security {bits}: the targets are 128, 192 and 256"
             ))
         };
-        let mut compiler = Compiler::new().security(security.ok_or_else(unknown)?);
+        let mut compiler = Compiler::new()
+            .security(security.ok_or_else(unknown)?)
+            .backend(self.backend.unwrap_or_default().into());
+        if let Some(log2) = self.failure_probability {
+            compiler = compiler.failure_probability(log2);
+        }
         for (name, range) in &self.input_range {
             compiler = compiler.input_range(name, *range);
         }
@@ -170,6 +190,28 @@ impl CompileOptions {
         Ok(compiler)
     }
 
+    /// Warns of what was compiled, and says why for a backend.
+    pub(crate) fn warn(&self, ui: Ui, compiled: &AnyCompiled) {
+        #[cfg(not(feature = "tfhe"))]
+        let _ = compiled;
+        if let Some(log2) = self.failure_probability.filter(|log2| *log2 > -128.0) {
+            ui.warning(&format!(
+                "--failure-probability allows failures of a probability of 2^{log2:.1}: who sees a failure learns about the secret \
+                 key; results of the TFHE backend should stay with the key's owner"
+            ));
+        }
+        #[cfg(feature = "tfhe")]
+        if let AnyCompiled::Tfhe(compiled) = compiled
+            && !compiled.agrees()
+        {
+            ui.warning(&format!(
+                "{:.1} % of the calibration samples keep their decision, simulated with noise: fewer than the 99 % that are asked \
+                 for; no published parameter set comes nearer",
+                100.0 * compiled.agreement()
+            ));
+        }
+    }
+
     /// The cost model that is asked for.
     pub(crate) fn costs(&self) -> Result<CostModel, Error> {
         cost_model(self.cost_model.as_deref())
@@ -178,9 +220,6 @@ impl CompileOptions {
     /// Refuses what this version does not do.
     pub(crate) fn check_available(&self) -> Result<(), Error> {
         let missing = |what: &str| Err(Error::Unavailable(what.into()));
-        if self.backend == Some(Backend::Tfhe) {
-            return missing("`--backend tfhe`");
-        }
         match self.batch.as_deref() {
             None | Some("1") => Ok(()),
             Some("max") => missing("`--batch max`"),
@@ -201,6 +240,17 @@ pub(crate) fn cost_model(path: Option<&Path>) -> Result<CostModel, Error> {
     };
     let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
     CostModel::from_text(&text).map_err(|e| Error::from(e).at(path))
+}
+
+/// Reads a probability as `2^-64` or as a number; yields log2 of it.
+fn probability(text: &str) -> Result<f64, String> {
+    let shape = "a probability is written 2^-64 or as a number between 0 and 1";
+    let log2 = match text.strip_prefix("2^") {
+        Some(exponent) => exponent.parse::<f64>().ok(),
+        None => text.parse::<f64>().ok().map(f64::log2),
+    };
+    log2.filter(|log2| log2.is_finite() && *log2 < 0.0)
+        .ok_or_else(|| shape.into())
 }
 
 /// Reads `NAME=LO,HI`; the name may itself hold an equals sign.
@@ -225,6 +275,15 @@ fn input_range(text: &str) -> Result<(String, Range), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn probabilities_are_read() {
+        assert_eq!(probability("2^-64"), Ok(-64.0));
+        assert_eq!(probability("0.25"), Ok(-2.0));
+        for bad in ["", "2^", "2^3", "0", "1", "-1", "nan", "2^nan", "2^-inf"] {
+            assert!(probability(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn ranges_are_read() {

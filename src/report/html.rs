@@ -68,7 +68,7 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "</table></body></html>")
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -2,14 +2,21 @@
 
 mod diff;
 mod html;
+mod integer;
 mod text;
 
 pub use diff::{
     ApproximationChange, Change, Diff, LayerChange, LayerSummary, Limit, Quantity, Side, Summary,
 };
+use html::escape;
 pub use html::html;
+pub use integer::{
+    FailureReport, IntegerCost, IntegerLayer, IntegerPortReport, IntegerReport, IntegerStep,
+    SetReport, integer_html, integer_text,
+};
 pub use text::text;
 
+use crate::backend::AnyServerPlan;
 use cipherloom_compiler::cost::{CostModel, step_seconds};
 use cipherloom_ir::container::PlanId;
 use cipherloom_ir::noise::NoiseModel;
@@ -17,7 +24,50 @@ use cipherloom_ir::plan::{Plan, PlanApproximation, PlanPort, StepOp, Transform, 
 use cipherloom_ir::security::log2_product;
 use serde::Serialize;
 
-/// All that `explain` tells of a plan. Levels count the rescales that are left; scales, noise and precision are in
+/// The report of a plan of either backend.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum AnyReport {
+    /// Of the CKKS backend.
+    Ckks(Box<Report>),
+    /// Of the TFHE backend.
+    Tfhe(Box<IntegerReport>),
+}
+
+impl AnyReport {
+    /// The report of a plan; `plan_bytes` is the size of its file, or zero. The costs are of CKKS.
+    pub fn new(plan: &AnyServerPlan, plan_bytes: u64, costs: &CostModel) -> Self {
+        match plan {
+            AnyServerPlan::Ckks(plan) => {
+                let report = Report::with_costs(plan.plan(), plan.id(), plan_bytes, costs);
+                Self::Ckks(Box::new(report))
+            }
+            #[cfg(feature = "tfhe")]
+            AnyServerPlan::Tfhe(plan) => {
+                let report = IntegerReport::new(plan.plan(), plan.id(), plan_bytes);
+                Self::Tfhe(Box::new(report))
+            }
+        }
+    }
+
+    /// The report for a terminal.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Ckks(report) => text(report),
+            Self::Tfhe(report) => integer_text(report),
+        }
+    }
+
+    /// The report as a page that needs no other file.
+    pub fn html(&self) -> String {
+        match self {
+            Self::Ckks(report) => html(report),
+            Self::Tfhe(report) => integer_html(report),
+        }
+    }
+}
+
+/// All that `explain` tells of a plan of the CKKS backend. Levels count the rescales that are left; scales, noise and precision are in
 /// bits (logarithms to base 2).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
@@ -35,6 +85,8 @@ pub struct Report {
     pub cost: CostReport,
     /// The margin of ranges.
     pub margin: f64,
+    /// Why this backend was chosen; null where there was no choice.
+    pub choice: Option<String>,
     /// The inputs.
     pub inputs: Vec<PortReport>,
     /// The encrypted outputs.
@@ -304,6 +356,7 @@ impl Report {
                     .sum(),
             },
             margin: plan.margin,
+            choice: Some(plan.estimates.choice.clone()).filter(|c| !c.is_empty()),
             inputs: plan
                 .inputs
                 .iter()
@@ -314,16 +367,8 @@ impl Report {
                 })
                 .collect(),
             outputs: plan.outputs.iter().map(|p| port(p, p.noise)).collect(),
-            tail: tail(plan),
-            results: plan
-                .results()
-                .into_iter()
-                .map(|r| ResultReport {
-                    name: r.name,
-                    shape: r.shape,
-                    dtype: r.dtype.name(),
-                })
-                .collect(),
+            tail: tail_of(plan.tail.as_ref()),
+            results: plan.results().into_iter().map(ResultReport::from).collect(),
             approximations: plan
                 .approximations
                 .iter()
@@ -344,9 +389,19 @@ fn latency(plan: &Plan, costs: &CostModel, threads: usize) -> ThreadLatency {
     }
 }
 
-/// The operations of the plan's tail.
-fn tail(plan: &Plan) -> Vec<TailReport> {
-    let Some(tail) = &plan.tail else {
+impl From<cipherloom_ir::plan::ResultPort> for ResultReport {
+    fn from(port: cipherloom_ir::plan::ResultPort) -> Self {
+        Self {
+            name: port.name,
+            shape: port.shape,
+            dtype: port.dtype.name(),
+        }
+    }
+}
+
+/// The operations of a plan's tail.
+fn tail_of(tail: Option<&cipherloom_ir::tensor::Module>) -> Vec<TailReport> {
+    let Some(tail) = tail else {
         return vec![];
     };
     let operation = |id| {

@@ -15,6 +15,9 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     let (p, s, c) = (&report.parameters, &report.security, &report.cost);
     writeln!(out, "{} · from {}", report.name, report.source)?;
     writeln!(out, "plan {}", report.plan_id)?;
+    if let Some(choice) = &report.choice {
+        writeln!(out, "backend     {choice}")?;
+    }
     let limit = s.limit.map_or_else(|| "none".into(), |l| l.to_string());
     writeln!(
         out,

@@ -31,6 +31,7 @@ pub fn estimates(plan: &Plan, model: &CostModel) -> Estimates {
         latency_s: model.seconds(plan, 1),
         eval_key_bytes: key_bytes(plan).file,
         run_bytes: run_bytes(plan),
+        choice: plan.estimates.choice.clone(),
     }
 }
 

@@ -18,6 +18,11 @@ pub fn lookup_seconds(set: &TfheSet) -> f64 {
     }
 }
 
+/// Seconds of so many multiply-accumulates of a ciphertext on one thread.
+pub fn linear_seconds(set: &TfheSet, macs: u64) -> f64 {
+    macs as f64 * set.ciphertext_words() as f64 * WORD_SECONDS
+}
+
 /// The costs of a plan.
 pub fn estimates(plan: &IntegerPlan) -> IntegerEstimates {
     let entries = |matrix: &u32| {
@@ -34,13 +39,13 @@ pub fn estimates(plan: &IntegerPlan) -> IntegerEstimates {
         })
         .sum();
     let (set, bootstraps) = (&plan.params, plan.bootstraps());
-    let words = set.ciphertext_words() as f64;
     IntegerEstimates {
         bootstraps,
         macs,
-        latency_s: bootstraps as f64 * lookup_seconds(set) + macs as f64 * words * WORD_SECONDS,
+        latency_s: bootstraps as f64 * lookup_seconds(set) + linear_seconds(set, macs),
         eval_key_bytes: set.key_bytes(),
         run_bytes: run_bytes(plan),
+        choice: plan.estimates.choice.clone(),
     }
 }
 

@@ -134,6 +134,7 @@ pub(super) fn server_plan(plan: &IntegerPlan, writer: &mut Writer) -> proto::Ser
             latency_s: e.latency_s,
             eval_key_bytes: e.eval_key_bytes,
             run_bytes: e.run_bytes,
+            choice: e.choice.clone(),
         }),
         margin: plan.margin,
         clear: Some(module_wire::encode(&plan.clear, writer)),

@@ -25,7 +25,7 @@ mod wire;
 
 pub use analyse::{AnalyseError, StepFacts, analyse, complete};
 pub use build::IntegerBuilder;
-pub use cost::{estimates, live_bytes, lookup_seconds};
+pub use cost::{estimates, linear_seconds, live_bytes, lookup_seconds};
 pub use params::{SETS, SetError, TfheSet};
 pub use simulate::{IntegerSimulator, dequantise, quantise};
 pub use text::{parse, print};
@@ -278,6 +278,8 @@ pub struct IntegerEstimates {
     pub eval_key_bytes: u64,
     /// Bytes that `run` needs at its peak.
     pub run_bytes: u64,
+    /// Why this backend was chosen, and what the other one would cost; empty where there was no choice.
+    pub choice: String,
 }
 
 /// A runnable plan of the TFHE backend: what the server holds.

@@ -183,7 +183,7 @@ pub(super) struct Lookup {
     pub(super) negacyclic: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message)]
 pub(super) struct Estimates {
     #[prost(uint64, tag = "1")]
     pub(super) bootstraps: u64,
@@ -195,4 +195,6 @@ pub(super) struct Estimates {
     pub(super) eval_key_bytes: u64,
     #[prost(uint64, tag = "5")]
     pub(super) run_bytes: u64,
+    #[prost(string, tag = "6")]
+    pub(super) choice: String,
 }

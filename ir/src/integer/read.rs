@@ -219,6 +219,7 @@ fn read_estimates(cursor: &mut Cursor<'_, '_>) -> Result<IntegerEstimates, Parse
         latency_s: after(cursor, "latency_s")?,
         eval_key_bytes: after(cursor, "eval_key_bytes")?,
         run_bytes: after(cursor, "run_bytes")?,
+        choice: String::new(),
     })
 }
 

@@ -301,6 +301,7 @@ pub(super) fn server_plan(
             latency_s: estimates.latency_s,
             eval_key_bytes: estimates.eval_key_bytes,
             run_bytes: estimates.run_bytes,
+            choice: estimates.choice,
         },
         margin: message.margin,
         clear: module_wire::decode(clear, reader)?,

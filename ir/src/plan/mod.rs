@@ -341,6 +341,8 @@ pub struct Estimates {
     pub eval_key_bytes: u64,
     /// Bytes that `run` needs at its peak.
     pub run_bytes: u64,
+    /// Why this backend was chosen, and what the other one would cost; empty where there was no choice.
+    pub choice: String,
 }
 
 /// A runnable plan: what the server holds.

@@ -212,7 +212,7 @@ pub(crate) struct RotationKey {
     pub(crate) key_space: u32,
 }
 
-#[derive(Clone, Copy, PartialEq, Message)]
+#[derive(Clone, PartialEq, Message)]
 pub(crate) struct Estimates {
     #[prost(uint64, tag = "1")]
     pub(crate) ntts: u64,
@@ -224,6 +224,8 @@ pub(crate) struct Estimates {
     pub(crate) eval_key_bytes: u64,
     #[prost(uint64, tag = "5")]
     pub(crate) run_bytes: u64,
+    #[prost(string, tag = "6")]
+    pub(crate) choice: String,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -261,6 +261,7 @@ fn read_estimates(cursor: &mut Cursor<'_, '_>) -> Result<Estimates, ParseError> 
         latency_s,
         eval_key_bytes,
         run_bytes,
+        choice: String::new(),
     })
 }
 

@@ -318,6 +318,7 @@ pub(super) fn plan() -> Plan {
             latency_s: 0.5,
             eval_key_bytes: 3,
             run_bytes: 4,
+            choice: String::new(),
         },
         margin: 2.0,
         clear: clear(),

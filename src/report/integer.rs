@@ -1,0 +1,464 @@
+//! The explain report of a plan of the TFHE backend.
+
+use super::{
+    ResultReport, SecurityReport, TailReport, ThreadLatency, escape, human_bytes, tail_of,
+};
+use cipherloom_ir::container::PlanId;
+use cipherloom_ir::integer::{IntegerPlan, IntegerPort, StepOp, linear_seconds, lookup_seconds};
+use serde::Serialize;
+use std::fmt::Write;
+
+/// The numbers of threads for which latencies are expected.
+const THREADS: [usize; 4] = [2, 4, 8, 16];
+
+/// All that `explain` tells of a plan of the TFHE backend. Noise and probabilities are logarithms to base 2, noise that of the
+/// standard deviation on the torus.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IntegerReport {
+    /// The model's name.
+    pub name: String,
+    /// What it was compiled from.
+    pub source: String,
+    /// The plan's id, in hexadecimal.
+    pub plan_id: String,
+    /// The scheme's parameters.
+    pub parameters: SetReport,
+    /// The security estimate.
+    pub security: SecurityReport,
+    /// Sizes and times.
+    pub cost: IntegerCost,
+    /// Failure probabilities.
+    pub failure: FailureReport,
+    /// The margin of ranges.
+    pub margin: f64,
+    /// Why this backend was chosen; null where there was no choice.
+    pub choice: Option<String>,
+    /// The inputs.
+    pub inputs: Vec<IntegerPortReport>,
+    /// The encrypted outputs.
+    pub outputs: Vec<IntegerPortReport>,
+    /// What the client computes of them in clear, operation by operation, in order; empty where there is nothing.
+    pub tail: Vec<TailReport>,
+    /// The outputs that the client is left with.
+    pub results: Vec<ResultReport>,
+    /// The steps, grouped by the layer that they come from, in order.
+    pub layers: Vec<IntegerLayer>,
+}
+
+/// A published parameter set of TFHE.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SetReport {
+    /// The scheme.
+    pub scheme: &'static str,
+    /// The set's name in the crate `tfhe`.
+    pub set: &'static str,
+    /// The bits that it is made for.
+    pub bits: u32,
+    /// The dimension of the small key.
+    pub lwe_dimension: u32,
+    /// The number of polynomials of the large key.
+    pub glwe_dimension: u32,
+    /// Their degree's logarithm.
+    pub log_n: u32,
+}
+
+/// Sizes in bytes and times in seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IntegerCost {
+    /// Expected seconds of one run on one thread.
+    pub latency_s: f64,
+    /// The same on several.
+    pub latency_by_threads: Vec<ThreadLatency>,
+    /// Bootstraps of one run.
+    pub bootstraps: u64,
+    /// Expected seconds of one bootstrap, its keyswitch included.
+    pub bootstrap_s: f64,
+    /// Multiply-accumulates of ciphertexts.
+    pub macs: u64,
+    /// The server's keys on disk.
+    pub eval_key_bytes: u64,
+    /// The peak of `run`.
+    pub run_bytes: u64,
+    /// The plan itself, weights included; zero where unknown.
+    pub plan_bytes: u64,
+    /// All inputs of one run as ciphertexts.
+    pub input_bytes: u64,
+    /// All outputs of one run as ciphertexts.
+    pub output_bytes: u64,
+}
+
+/// Logarithms to base 2 of failure probabilities; null where nothing can fail.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FailureReport {
+    /// What each lookup and each decrypted number may have.
+    pub limit: f64,
+    /// The largest of any.
+    pub largest: Option<f64>,
+    /// That of a whole run, at most.
+    pub run: Option<f64>,
+}
+
+/// An input or an output.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IntegerPortReport {
+    /// The name.
+    pub name: String,
+    /// The shape of one sample.
+    pub shape: Vec<usize>,
+    /// Its numbers, each a ciphertext.
+    pub ciphertexts: usize,
+    /// The smallest and the largest integer.
+    pub integers: [i64; 2],
+    /// The accepted (inputs, margin included) or expected (outputs) range.
+    pub range: [f64; 2],
+    /// By how many units a decrypted integer may be wrong.
+    pub slack: u32,
+    /// Bits of the error's standard deviation.
+    pub noise_bits: Option<f64>,
+    /// The probability of a larger error.
+    pub failure: Option<f64>,
+}
+
+/// Steps of one layer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IntegerLayer {
+    /// The layer, as the model names it.
+    pub layer: String,
+    /// Its steps.
+    pub steps: Vec<IntegerStep>,
+    /// Bootstraps in all steps.
+    pub bootstraps: u64,
+    /// Expected seconds on one thread.
+    pub latency_s: f64,
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct IntegerStep {
+    /// The operation: `linear` or `lookup`.
+    pub op: &'static str,
+    /// What there is to say about it.
+    pub detail: String,
+    /// Elements of the result.
+    pub length: u32,
+    /// The phase of an integer 1 is 2 to this power, of 2^64.
+    pub log_delta: u32,
+    /// The smallest and the largest integer.
+    pub integers: [i64; 2],
+    /// Bits of the standard deviation of the result's error.
+    pub noise_bits: Option<f64>,
+    /// The largest failure probability of a lookup.
+    pub failure: Option<f64>,
+    /// Bootstraps.
+    pub bootstraps: u64,
+    /// Expected seconds on one thread.
+    pub latency_s: f64,
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
+/// Bootstraps and seconds of a step on so many threads.
+fn work(plan: &IntegerPlan, step: &cipherloom_ir::integer::Step, threads: u64) -> (u64, f64) {
+    match &step.op {
+        StepOp::Linear { matrix, .. } => {
+            let found = plan.matrices.get(*matrix as usize);
+            let entries = found.map_or(0, |m| m.indices.len() as u64);
+            (0, linear_seconds(&plan.params, entries) / threads as f64)
+        }
+        StepOp::Lookup { reads, .. } => {
+            let count = u64::from(step.length) / reads.len().max(1) as u64;
+            let rounds = count.div_ceil(threads);
+            (count, rounds as f64 * lookup_seconds(&plan.params))
+        }
+    }
+}
+
+fn latency(plan: &IntegerPlan, threads: usize) -> ThreadLatency {
+    let seconds = |step| work(plan, step, threads as u64).1;
+    ThreadLatency {
+        threads,
+        latency_s: plan.steps.iter().map(seconds).sum(),
+    }
+}
+
+fn port(port: &IntegerPort) -> IntegerPortReport {
+    IntegerPortReport {
+        name: port.name.clone(),
+        shape: port.shape.clone(),
+        ciphertexts: port.elements(),
+        integers: [port.quantisation.lo, port.quantisation.hi],
+        range: [port.range.lo, port.range.hi],
+        slack: port.slack,
+        noise_bits: finite(0.5 * port.variance.log2()),
+        failure: finite(port.log2_failure),
+    }
+}
+
+impl IntegerReport {
+    /// The report of a plan, with the built-in costs; `plan_bytes` is the size of its file, or zero.
+    pub fn new(plan: &IntegerPlan, id: PlanId, plan_bytes: u64) -> Self {
+        let (set, e) = (&plan.params, &plan.estimates);
+        let elements = |ports: &[IntegerPort]| ports.iter().map(|p| p.elements() as u64).sum();
+        let (inputs, outputs): (u64, u64) = (elements(&plan.inputs), elements(&plan.outputs));
+        let failures = plan.steps.iter().map(|s| s.log2_failure);
+        let failures = failures.chain(plan.outputs.iter().map(|p| p.log2_failure));
+        Self {
+            name: plan.name.clone(),
+            source: plan.source.clone(),
+            plan_id: id.to_string(),
+            parameters: SetReport {
+                scheme: "TFHE",
+                set: set.name,
+                bits: set.bits,
+                lwe_dimension: set.lwe_dimension,
+                glwe_dimension: set.glwe_dimension,
+                log_n: set.log_polynomial_size,
+            },
+            security: SecurityReport {
+                target: "classical 128".into(),
+                bits: 128,
+                quantum: false,
+                log_qp: 64.0,
+                limit: None,
+                met: [128, 0],
+            },
+            cost: IntegerCost {
+                latency_s: latency(plan, 1).latency_s,
+                latency_by_threads: THREADS.map(|threads| latency(plan, threads)).to_vec(),
+                bootstraps: plan.bootstraps(),
+                bootstrap_s: lookup_seconds(set),
+                macs: e.macs,
+                eval_key_bytes: e.eval_key_bytes,
+                run_bytes: e.run_bytes,
+                plan_bytes,
+                // Inputs are seeded: a word each.
+                input_bytes: 8 * inputs + 16 * plan.inputs.len() as u64,
+                output_bytes: 8 * outputs * set.ciphertext_words() as u64,
+            },
+            failure: FailureReport {
+                limit: plan.log2_failure,
+                largest: finite(failures.fold(f64::NEG_INFINITY, f64::max)),
+                run: finite(plan.log2_failure_of_run()),
+            },
+            margin: plan.margin,
+            choice: Some(e.choice.clone()).filter(|c| !c.is_empty()),
+            inputs: plan.inputs.iter().map(port).collect(),
+            outputs: plan.outputs.iter().map(port).collect(),
+            tail: tail_of(plan.tail.as_ref()),
+            results: plan.results().into_iter().map(ResultReport::from).collect(),
+            layers: layers(plan),
+        }
+    }
+}
+
+fn layers(plan: &IntegerPlan) -> Vec<IntegerLayer> {
+    let mut layers: Vec<IntegerLayer> = Vec::new();
+    for step in &plan.steps {
+        let (bootstraps, latency_s) = work(plan, step, 1);
+        let (op, detail) = match &step.op {
+            StepOp::Linear { matrix, .. } => ("linear", matrix_detail(plan, *matrix)),
+            StepOp::Lookup {
+                tables,
+                reads,
+                slack,
+                ..
+            } => ("lookup", table_detail(plan, tables, reads.len(), *slack)),
+        };
+        let report = IntegerStep {
+            op,
+            detail,
+            length: step.length,
+            log_delta: step.log_delta,
+            integers: [step.lo, step.hi],
+            noise_bits: finite(0.5 * step.variance.log2()),
+            failure: finite(step.log2_failure),
+            bootstraps,
+            latency_s,
+        };
+        match layers.last_mut().filter(|l| l.layer == step.origin) {
+            Some(layer) => {
+                layer.steps.push(report);
+                layer.bootstraps += bootstraps;
+                layer.latency_s += latency_s;
+            }
+            None => layers.push(IntegerLayer {
+                layer: step.origin.clone(),
+                steps: vec![report],
+                bootstraps,
+                latency_s,
+            }),
+        }
+    }
+    layers
+}
+
+fn matrix_detail(plan: &IntegerPlan, matrix: u32) -> String {
+    let Some(m) = plan.matrices.get(matrix as usize) else {
+        return String::new();
+    };
+    let most = m.weights.iter().map(|w| w.unsigned_abs()).max();
+    format!(
+        "{} rows, {} columns, {} entries up to {}",
+        m.rows(),
+        m.columns,
+        m.indices.len(),
+        most.unwrap_or(0)
+    )
+}
+
+fn table_detail(plan: &IntegerPlan, tables: &[u32], reads: usize, slack: u32) -> String {
+    let first = tables.first().and_then(|t| plan.tables.get(*t as usize));
+    let Some(table) = first else {
+        return String::new();
+    };
+    let count = match tables.len() {
+        1 => "one table".to_owned(),
+        n => format!("{n} tables"),
+    };
+    let several = match reads {
+        1 => String::new(),
+        n => format!(", {n} outputs each"),
+    };
+    let exact = match slack {
+        0 => "exact".to_owned(),
+        n => format!("index off by {n} at most"),
+    };
+    format!(
+        "{}: {count} of {} bits, {exact}{several}",
+        table.name,
+        table.bits()
+    )
+}
+
+/// The report as text for a terminal; fixed columns stand on the left.
+pub fn integer_text(report: &IntegerReport) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = render(report, &mut out);
+    out
+}
+
+fn bits(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |b| format!("{b:.1}"))
+}
+
+fn render(report: &IntegerReport, out: &mut String) -> std::fmt::Result {
+    let (p, c, f) = (&report.parameters, &report.cost, &report.failure);
+    writeln!(out, "{} · from {}", report.name, report.source)?;
+    writeln!(out, "plan {}", report.plan_id)?;
+    if let Some(choice) = &report.choice {
+        writeln!(out, "backend     {choice}")?;
+    }
+    writeln!(
+        out,
+        "security    {} bits: a published set of the crate `tfhe`, 132 bits by its makers' estimate",
+        report.security.target
+    )?;
+    writeln!(
+        out,
+        "parameters  {}, {}: n = {}, k = {}, N = 2^{}",
+        p.scheme, p.set, p.lwe_dimension, p.glwe_dimension, p.log_n
+    )?;
+    let threads = c.latency_by_threads.iter();
+    let several: String = threads
+        .map(|l| format!(", {:.1} on {}", 1e3 * l.latency_s, l.threads))
+        .collect();
+    writeln!(
+        out,
+        "latency     {:.1} ms expected on one thread{several} ({} bootstraps of {:.1} ms, {} multiply-accumulates of a ciphertext)",
+        1e3 * c.latency_s,
+        c.bootstraps,
+        1e3 * c.bootstrap_s,
+        c.macs
+    )?;
+    writeln!(
+        out,
+        "failure     2^{} at most of any lookup or number (limit 2^{}), 2^{} of a run",
+        bits(f.largest),
+        f.limit,
+        bits(f.run)
+    )?;
+    writeln!(
+        out,
+        "sizes       server keys {}, plan {}, inputs {}, outputs {}",
+        human_bytes(c.eval_key_bytes),
+        human_bytes(c.plan_bytes),
+        human_bytes(c.input_bytes),
+        human_bytes(c.output_bytes)
+    )?;
+    writeln!(
+        out,
+        "memory      {} at the peak of a run",
+        human_bytes(c.run_bytes)
+    )?;
+    for port in &report.inputs {
+        line(out, "input", "accepts", port)?;
+    }
+    for port in &report.outputs {
+        line(out, "output", "expects", port)?;
+    }
+    for step in &report.tail {
+        writeln!(
+            out,
+            "client      computes {} {:?} in clear after decryption: {}",
+            step.op, step.shape, step.layer
+        )?;
+    }
+    writeln!(
+        out,
+        "\nlength  delta   noise  failure        ms | range                 | operation"
+    )?;
+    for layer in &report.layers {
+        writeln!(
+            out,
+            "                              {:>10.3} |                       | {}",
+            1e3 * layer.latency_s,
+            layer.layer
+        )?;
+        for step in &layer.steps {
+            writeln!(
+                out,
+                "{:>6}  {:>5}  {:>6}  {:>7}  {:>8.3} | {:<21} |   {} {}",
+                step.length,
+                step.log_delta,
+                bits(step.noise_bits),
+                bits(step.failure),
+                1e3 * step.latency_s,
+                format!("[{}, {}]", step.integers[0], step.integers[1]),
+                step.op,
+                step.detail
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn line(out: &mut String, kind: &str, verb: &str, port: &IntegerPortReport) -> std::fmt::Result {
+    let slack = match port.slack {
+        0 => String::new(),
+        n => format!(", off by {n} at most"),
+    };
+    writeln!(
+        out,
+        "{kind:<11} {:?} {:?} in {} ciphertext(s) of integers [{}, {}]{slack}; {verb} [{:.4}, {:.4}]",
+        port.name,
+        port.shape,
+        port.ciphertexts,
+        port.integers[0],
+        port.integers[1],
+        port.range[0],
+        port.range[1]
+    )
+}
+
+/// The report as one HTML page; every text that a model can choose is escaped.
+pub fn integer_html(report: &IntegerReport) -> String {
+    let name = escape(&report.name);
+    let text = escape(&integer_text(report));
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title></head><body>\n\
+         <h1>{name}</h1>\n<pre>{text}</pre>\n</body></html>\n"
+    )
+}
