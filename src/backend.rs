@@ -209,18 +209,21 @@ impl AnyServerPlan {
         results.iter().map(PortSpec::from).collect()
     }
 
-    /// Names and shapes of the encrypted outputs.
-    pub(crate) fn output_shapes(&self) -> Vec<(String, Vec<usize>)> {
+    /// The encrypted outputs.
+    pub(crate) fn outputs(&self) -> Vec<PortSpec> {
         match self {
-            Self::Ckks(plan) => {
-                let ports = plan.plan().outputs.iter();
-                ports.map(|p| (p.name.clone(), p.shape.clone())).collect()
-            }
+            Self::Ckks(plan) => plan.plan().outputs.iter().map(PortSpec::from).collect(),
             #[cfg(feature = "tfhe")]
-            Self::Tfhe(plan) => {
-                let ports = plan.plan().outputs.iter();
-                ports.map(|p| (p.name.clone(), p.shape.clone())).collect()
-            }
+            Self::Tfhe(plan) => plan.plan().outputs.iter().map(PortSpec::from).collect(),
+        }
+    }
+
+    /// How many samples one run takes.
+    pub fn samples(&self) -> usize {
+        match self {
+            Self::Ckks(plan) => plan.plan().samples(),
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(_) => 1,
         }
     }
 

@@ -1,4 +1,4 @@
-//! M.ok_or_else(|| Error::Internal(format!("input {:?} has no shape", port.name)))?;asures a plan: latency, throughput, and the time of each step, on inputs made for it.
+//! Measures a plan: latency, throughput, and the time of each step, on inputs made for it.
 
 use crate::report::Report;
 use crate::{Error, Server, Tensors};
@@ -167,14 +167,20 @@ impl Measured {
     }
 }
 
-/// Inputs of one run: uniform numbers of each input's accepted range, of its type, the same on every call.
+/// Inputs of one full run: uniform numbers of each input's accepted range, of its type, the same on every call.
 ///
 /// # Errors
 /// A shape that does not fit, which the plan's verifier excludes.
 pub fn inputs(plan: &Plan) -> Result<Tensors, Error> {
     let mut numbers = Numbers(0);
     let tensor = |port: &PlanPort| {
-        let count = port.shape.iter().product();
+        let mut shape = port.shape.clone();
+        match (plan.samples(), shape.first_mut()) {
+            (1, _) => {}
+            (samples, Some(first)) if port.batched => *first = samples,
+            (samples, _) => shape.insert(0, samples),
+        }
+        let count = shape.iter().product();
         let (lo, hi) = (port.range.lo, port.range.hi);
         let values = (0..count).map(|_| {
             let value = lo + (hi - lo) * numbers.next();
@@ -185,7 +191,7 @@ pub fn inputs(plan: &Plan) -> Result<Tensors, Error> {
             };
             value.clamp(lo, hi)
         });
-        let tensor = Tensor::new(port.shape.clone(), values.collect()).ok_or_else(|| {
+        let tensor = Tensor::new(shape, values.collect()).ok_or_else(|| {
             Error::Internal(format!("input {:?} does not fit its shape", port.name))
         })?;
         Ok((port.name.clone(), tensor))

@@ -1,6 +1,7 @@
 //! The same samples in clear, simulated with noise, and encrypted.
 
 use crate::backend::{AnyClient, AnyServer, AnyServerPlan};
+use crate::data;
 use crate::metrics::{Comparison, Decision, Excursion, NoiseRatio, RangeWatch, Results, median};
 use crate::report::{error_bits, expected_maximum};
 use crate::{Error, ServerPlan, Tensors};
@@ -69,7 +70,7 @@ pub struct EncryptedReport {
     pub noise_ratio: Option<f64>,
     /// What is predicted of `error_bits` for these samples.
     pub predicted_error_bits: Option<f64>,
-    /// Seconds of one evaluation, with plan and keys loaded and expanded.
+    /// Seconds of one evaluation, of all samples that a run packs, with plan and keys loaded and expanded.
     pub latency_s: Option<Latency>,
     /// The process's high-water mark in bytes.
     pub peak_rss_bytes: Option<u64>,
@@ -95,7 +96,7 @@ pub struct EncryptedSample {
     pub label: Option<usize>,
     /// The largest absolute error.
     pub max_abs_error: f64,
-    /// Seconds of the evaluation.
+    /// Seconds of the evaluation of its run.
     pub latency_s: f64,
 }
 
@@ -117,8 +118,8 @@ struct Sample {
 }
 
 /// Checks samples against the clear network that the plan carries: all of them in clear and simulated, the first
-/// `encrypted` of them also encrypted, one by one, in at most `max_memory` bytes as [`crate::Server::within`]. `progress` is told
-/// what is done, out of how many.
+/// `encrypted` of them also encrypted, as many in a run as the plan packs, in at most `max_memory` bytes as
+/// [`crate::Server::within`]. `progress` is told what is done, out of how many.
 pub fn check(
     plan: &ServerPlan,
     samples: &[Tensors],
@@ -158,44 +159,47 @@ pub fn check_any(
         simulated.add(&rules, &sample.clear, &sample.simulated, label(i));
     }
     let (mut hidden, mut noise, mut bias) = <(Comparison, Comparison, Comparison)>::default();
-    let (mut shown, mut ratio) = (Vec::new(), NoiseRatio::default());
+    let (mut shown, mut latencies, mut ratio) = (Vec::new(), Vec::new(), NoiseRatio::default());
     if encrypted > 0 {
         let client = AnyClient::new(plan.client_plan())?;
         let server = AnyServer::new(plan.clone(), &client, max_memory)?;
-        for (i, (sample, result)) in samples.iter().zip(&results).take(encrypted).enumerate() {
-            let ciphertexts = client.encrypt(sample)?;
-            let start = Instant::now();
-            let before = samples.len() + i * unit;
-            let outputs = match unit {
-                1 => server.run_with(&ciphertexts, &mut |_, _| ()),
-                _ => server.run_with(&ciphertexts, &mut |done, _| progress(before + done, total)),
-            }?;
-            let latency_s = start.elapsed().as_secs_f64();
-            let found = single(plan, client.decrypt_exact(&outputs)?)?;
-            let polynomial = polynomial(plan, &simulator, sample)?;
-            hidden.add(&rules, &result.clear, &found, label(i));
-            noise.add(&rules, &polynomial, &found, None);
-            if let AnyServerPlan::Ckks(plan) = plan {
-                ratio.add(plan.plan(), &polynomial.encrypted, &found.encrypted);
+        let runs = samples[..encrypted].chunks(plan.samples());
+        for (chunk, clear) in runs.zip(results.chunks(plan.samples())) {
+            let before = samples.len() + shown.len() * unit;
+            let (decrypted, latency_s) = evaluate(plan, &client, &server, chunk, &mut |done| {
+                if unit > 1 {
+                    progress(before + done, total);
+                }
+            })?;
+            latencies.push(latency_s);
+            for ((sample, result), found) in chunk.iter().zip(clear).zip(decrypted) {
+                let i = shown.len();
+                let polynomial = polynomial(plan, &simulator, sample)?;
+                hidden.add(&rules, &result.clear, &found, label(i));
+                noise.add(&rules, &polynomial, &found, None);
+                if let AnyServerPlan::Ckks(plan) = plan {
+                    ratio.add(plan.plan(), &polynomial.encrypted, &found.encrypted);
+                }
+                let predicted = match plan {
+                    AnyServerPlan::Ckks(_) => &polynomial,
+                    // Wrong indices are no independent noise: the simulation with noise predicts all of the error.
+                    #[cfg(feature = "tfhe")]
+                    AnyServerPlan::Tfhe(_) => &result.simulated,
+                };
+                bias.add(&rules, &result.clear, predicted, None);
+                let mut one = Comparison::default();
+                one.add(&rules, &result.clear, &found, None);
+                let class =
+                    |outputs: &Tensors| rules.first().and_then(|rule| rule.of_sample(outputs));
+                shown.push(EncryptedSample {
+                    clear: class(&result.clear.finished),
+                    encrypted: class(&found.finished),
+                    label: label(i),
+                    max_abs_error: one.max_abs_error,
+                    latency_s,
+                });
+                progress(samples.len() + (i + 1) * unit, total);
             }
-            let predicted = match plan {
-                AnyServerPlan::Ckks(_) => &polynomial,
-                // Wrong indices are no independent noise: the simulation with noise predicts all of the error.
-                #[cfg(feature = "tfhe")]
-                AnyServerPlan::Tfhe(_) => &result.simulated,
-            };
-            bias.add(&rules, &result.clear, predicted, None);
-            let mut one = Comparison::default();
-            one.add(&rules, &result.clear, &found, None);
-            let class = |outputs: &Tensors| rules.first().and_then(|rule| rule.of_sample(outputs));
-            shown.push(EncryptedSample {
-                clear: class(&result.clear.finished),
-                encrypted: class(&found.finished),
-                label: label(i),
-                max_abs_error: one.max_abs_error,
-                latency_s,
-            });
-            progress(before + unit, total);
         }
     }
     let labelled = |share: Option<f64>| share.filter(|_| labels.is_some());
@@ -219,7 +223,7 @@ pub fn check_any(
             noise_bits: noise.error_bits(),
             noise_ratio: ratio.median(),
             predicted_error_bits: predicted_error_bits(plan, &hidden, &bias),
-            latency_s: latency(shown.iter().map(|s| s.latency_s).collect()),
+            latency_s: latency(latencies),
             peak_rss_bytes: cipherloom_runtime::memory::peak_rss(),
         },
     };
@@ -295,17 +299,27 @@ fn clear_and_simulated(
     Ok((results, watch.excursions().collect()))
 }
 
-/// The results of one sample that was decrypted, where axis 0 counted samples.
-fn single(plan: &AnyServerPlan, outputs: Tensors) -> Result<Results, Error> {
-    let mut encrypted = Tensors::new();
-    for (name, shape) in plan.output_shapes() {
-        let reshaped = outputs
-            .get(&name)
-            .and_then(|t| t.clone().reshaped(shape))
-            .ok_or_else(|| Error::Internal(format!("output \"{name}\" is missing")))?;
-        encrypted.insert(name, reshaped);
-    }
-    Results::of(plan.tail(), encrypted).map_err(eval_error)
+/// One run of at most as many samples as it packs: the results of each, and the seconds of the evaluation. `progress` is told
+/// what is done of the run.
+fn evaluate(
+    plan: &AnyServerPlan,
+    client: &AnyClient,
+    server: &AnyServer,
+    samples: &[Tensors],
+    progress: &mut (dyn FnMut(usize) + Send),
+) -> Result<(Vec<Results>, f64), Error> {
+    let stacked = data::stack(samples, &plan.inputs());
+    let stacked = stacked.ok_or_else(|| Error::Internal("samples cannot be stacked".into()))?;
+    let ciphertexts = client.encrypt(&stacked)?;
+    let start = Instant::now();
+    let outputs = server.run_with(&ciphertexts, &mut |done, _| progress(done))?;
+    let latency_s = start.elapsed().as_secs_f64();
+    let decrypted = data::split(&client.decrypt_exact(&outputs)?, &plan.outputs());
+    let decrypted = decrypted.filter(|found| found.len() == samples.len());
+    let decrypted = decrypted.ok_or_else(|| Error::Internal("an output is missing".into()))?;
+    let results = decrypted.into_iter().map(|o| Results::of(plan.tail(), o));
+    let results = results.collect::<Result<_, _>>().map_err(eval_error)?;
+    Ok((results, latency_s))
 }
 
 fn simulate_error(error: SimulateError) -> Error {

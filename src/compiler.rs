@@ -4,6 +4,7 @@ use crate::files::{self, Output};
 use crate::{Backend, CostModel, Error, Model, ServerPlan};
 use cipherloom_compiler::Preference;
 use cipherloom_compiler::compile::{CompileError, LOWER, SPLIT_TAIL, StepReport};
+use cipherloom_compiler::lower::Batch;
 use cipherloom_compiler::pass::{self, PrintAfter};
 use cipherloom_ir::circuit::{self, Circuit};
 use cipherloom_ir::integer::noise::DEFAULT_LOG2_FAILURE;
@@ -161,6 +162,13 @@ impl Compiler {
     #[must_use]
     pub fn margin(mut self, margin: f64) -> Self {
         self.margin = Some(margin);
+        self
+    }
+
+    /// How many samples one run packs: by default one, for the lowest latency.
+    #[must_use]
+    pub fn batch(mut self, batch: Batch) -> Self {
+        self.inner = self.inner.batch(batch);
         self
     }
 

@@ -55,6 +55,7 @@ pub use cipherloom_client::{
 };
 pub use cipherloom_compiler::compile::StepReport;
 pub use cipherloom_compiler::cost::{CostModel, CostModelError};
+pub use cipherloom_compiler::lower::Batch;
 pub use cipherloom_compiler::{CompileError, Preference};
 pub use cipherloom_compiler::{loom, onnx};
 pub use cipherloom_ir::plan::{ClientPlan, client_plan_from_bytes, client_plan_to_bytes};

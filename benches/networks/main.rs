@@ -85,5 +85,6 @@ fn main() {
     // Only where benches are really run.
     if std::env::args().all(|arg| arg != "--test" && arg != "--list") {
         table::print();
+        table::print_packed();
     }
 }

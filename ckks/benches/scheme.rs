@@ -114,6 +114,7 @@ fn transform(params: &Parameters, period: usize, diagonals: u32) -> Transform {
     Transform {
         name: "bench".into(),
         period,
+        samples: 1,
         level: params.max_level(),
         plain_scale: Scale::pow2(24),
         baby_step: 16,

@@ -10,6 +10,7 @@ mod sums;
 mod tests;
 
 pub use combine::Combination;
+pub(crate) use sums::round_scaled;
 
 use crate::ciphertext::Ciphertext;
 use crate::error::{CkksError, KeyName};

@@ -6,13 +6,14 @@
 //!
 //! - [`params`]: frozen parameters and their tables; [`poly`]: ring elements; [`plaintext`], [`ciphertext`];
 //! - [`keys`]: switching keys, expanded and seeded; [`xof`]: their public halves from a seed;
-//! - [`evaluator`]: the operations; [`transform`]: linear maps by diagonals; [`encoding`]: slots;
+//! - [`evaluator`]: the operations; [`transform`]: linear maps by diagonals; [`weighted`]: by numbers; [`encoding`]: slots;
 //! - [`wire`], [`set`], [`packing`]: files.
 //!
 //! Every result has the same bits for any number of threads and on every CPU.
 
 mod automorphism;
 pub mod ciphertext;
+pub mod compact;
 mod division;
 pub mod encoding;
 pub mod error;
@@ -30,10 +31,12 @@ mod switching;
 #[cfg(test)]
 mod testing;
 pub mod transform;
+pub mod weighted;
 pub mod wire;
 pub mod xof;
 
 pub use ciphertext::Ciphertext;
+pub use compact::CompactCiphertext;
 pub use error::{CkksError, KeyName};
 pub use evaluator::{Combination, Evaluator};
 #[cfg(feature = "insecure-test-parameters")]
@@ -44,3 +47,4 @@ pub use plaintext::{Complex64, PeriodicPoly, Plaintext};
 pub use poly::{Domain, Poly};
 pub use set::{CiphertextSet, PortCiphertexts};
 pub use transform::LinearTransform;
+pub use weighted::{Summands, WeightedSums};

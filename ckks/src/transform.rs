@@ -52,7 +52,7 @@ struct Split<'a> {
     babies: Vec<Vec<u32>>,
     giants: Vec<Vec<u32>>,
     columns: Vec<Vec<Group>>,
-    /// In the order in which the groups name them: the giant step and the diagonal.
+    /// In the order in which the groups name them: the giant step, in slots, and the diagonal.
     recipes: Vec<(u32, &'a Diagonal)>,
 }
 
@@ -61,7 +61,7 @@ type GroupKey = (u32, u32, u32);
 
 impl<'a> Split<'a> {
     fn new(transform: &'a Transform) -> Self {
-        let step = transform.baby_step as u32;
+        let (step, samples) = (transform.baby_step as u32, transform.samples as u32);
         let count = |index: fn(&Block) -> u32| {
             let last = transform.blocks.iter().map(|b| index(b) as usize + 1);
             last.max().unwrap_or(0)
@@ -71,8 +71,8 @@ impl<'a> Split<'a> {
         let mut products: BTreeMap<GroupKey, Vec<(u32, &Diagonal)>> = BTreeMap::new();
         for block in &transform.blocks {
             for diagonal in &block.diagonals {
-                let baby = diagonal.rotation % step;
-                let giant = diagonal.rotation - baby;
+                let baby = diagonal.rotation % step * samples;
+                let giant = diagonal.rotation * samples - baby;
                 babies[block.col as usize].insert(baby);
                 giants[block.row as usize].insert(giant);
                 let group = products.entry((block.col, block.row, giant)).or_default();
@@ -135,6 +135,7 @@ impl LinearTransform {
         resident: usize,
     ) -> Result<Self, CkksError> {
         validate(params, transform)?;
+        let samples = transform.samples as u32;
         let Split {
             babies,
             giants,
@@ -147,8 +148,9 @@ impl LinearTransform {
                 reason: format!("a giant step sums up more than {MAX_TERMS} diagonals"),
             });
         }
-        let log_run = (params.slots() / transform.period).trailing_zeros();
-        let shape = (transform.period, transform.level, &transform.plain_scale);
+        let period = transform.period * transform.samples;
+        let log_run = (params.slots() / period).trailing_zeros();
+        let shape = (period, transform.level, &transform.plain_scale);
         let layout = (&columns[..], &babies[..]);
         let diagonals = Diagonals::encode(params, encoder, &recipes, layout, shape, resident)?;
         Ok(Self {
@@ -156,7 +158,7 @@ impl LinearTransform {
             level: transform.level,
             scale: transform.plain_scale.clone(),
             log_run,
-            folds: transform.folds.clone(),
+            folds: transform.folds.iter().map(|f| f * samples).collect(),
             babies,
             giants,
             columns,
@@ -200,13 +202,16 @@ fn validate(params: &Parameters, transform: &Transform) -> Result<(), CkksError>
     };
     let Transform {
         period,
+        samples,
         baby_step,
         blocks,
         ..
     } = transform;
-    if !period.is_power_of_two() || *period > params.slots() {
+    let width = period.checked_mul(*samples);
+    let powers = period.is_power_of_two() && samples.is_power_of_two();
+    if !powers || width.is_none_or(|w| w > params.slots()) {
         return fault(format!(
-            "period {period} is not a power of two of at most {} slots",
+            "period {period} for {samples} samples is not a power of two of at most {} slots",
             params.slots()
         ));
     }
@@ -216,9 +221,10 @@ fn validate(params: &Parameters, transform: &Transform) -> Result<(), CkksError>
     if let Some(fold) = transform
         .folds
         .iter()
-        .find(|fold| **fold == 0 || **fold as usize >= params.slots())
+        .find(|fold| **fold == 0 || **fold as usize >= params.slots() / samples)
     {
-        return fault(format!("a fold by {fold}, outside 1 .. {}", params.slots()));
+        let end = params.slots() / samples;
+        return fault(format!("a fold by {fold}, outside 1 .. {end}"));
     }
     if blocks.is_empty() {
         return fault("no blocks".into());

@@ -1,7 +1,7 @@
 //! The client: everything that the owner of the data does.
 
 use crate::ClientError;
-use crate::inputs::{CheckedInputs, samples_per_run, stack};
+use crate::inputs::{CheckedInputs, stack};
 use crate::keygen::{evaluation_keys, fresh_seed, masked_zero};
 use crate::public::PublicKey;
 use crate::random::SecretRng;
@@ -271,7 +271,10 @@ impl Client {
         samples: usize,
     ) -> Result<Tensor, ClientError> {
         let misfit = |reason: String| ClientError::Outputs(format!("\"{}\": {reason}", port.name));
-        let (runs, needed) = (found.runs.len(), samples.div_ceil(samples_per_run(port)));
+        let (runs, needed) = (
+            found.runs.len(),
+            samples.div_ceil(port.layout.samples.max(1)),
+        );
         if samples == 0 || runs != needed {
             return Err(misfit(format!("{runs} runs for {samples} samples")));
         }
@@ -290,10 +293,10 @@ impl Client {
                 slots.push(
                     self.encryptor
                         .encoder
-                        .decode_mean(&plaintext, port.layout.period)?,
+                        .decode_mean(&plaintext, port.layout.period * port.layout.samples)?,
                 );
             }
-            let unpacked = port.layout.unpack(&slots);
+            let unpacked = port.layout.unpack_all(&slots);
             values.push(unpacked.ok_or_else(|| misfit("the layout does not fit".into()))?);
         }
         stack(&port.name, &port.shape, port.batched, samples, values)

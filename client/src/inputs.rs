@@ -37,15 +37,6 @@ input_port!(IntegerPort);
 /// For each ciphertext of a run, its slot vector.
 type Run = Vec<Vec<f64>>;
 
-/// How many samples one run takes: the leading dimension of a batched port, else one.
-pub(crate) fn samples_per_run(port: &PlanPort) -> usize {
-    if port.batched {
-        port.shape.first().copied().unwrap_or(1).max(1)
-    } else {
-        1
-    }
-}
-
 /// The input tensors, checked, in the order of the ports.
 #[derive(Debug)]
 pub(crate) struct CheckedInputs<'a, P> {
@@ -192,12 +183,10 @@ fn slots_of_runs<'a>(
     };
     // A plan is verified, so that there is no port without elements.
     let elements = element_count(&port.shape).unwrap_or(0).max(1);
+    let run = elements.saturating_mul(port.layout.samples);
     let filler = 0.0_f64.max(port.range.lo).min(port.range.hi);
-    tensor.data().chunks(elements).map(move |run| {
-        let mut run = run.to_vec();
-        run.resize(elements, filler);
-        port.layout.pack(&run).ok_or_else(misfit)
-    })
+    let pack = move |run| port.layout.pack_all(run, filler).ok_or_else(misfit);
+    tensor.data().chunks(run).map(pack)
 }
 
 /// Stacks the values of an output's runs, given its name, the shape of a run and whether axis 0 counts samples; the padding of the last run is cut off.
@@ -299,11 +288,13 @@ mod tests {
 
     #[test]
     fn a_packed_batch_is_filled_up() {
-        let mut packed = port(&[2, 2], true);
+        let mut packed = port(&[1, 2], true);
         packed.range = Range::new(0.5, 1.0).unwrap();
-        let (samples, slots) = check(packed, &[3, 2], vec![1.0; 6]).unwrap();
+        packed.layout.samples = 2;
+        let values = vec![0.6, 0.7, 0.8, 0.9, 1.0, 0.5];
+        let (samples, slots) = check(packed, &[3, 2], values).unwrap();
         assert_eq!(samples, 3);
-        assert_eq!(slots, [[[1.0, 1.0, 1.0, 1.0]], [[1.0, 1.0, 0.5, 0.5]]]);
+        assert_eq!(slots, [[[0.6, 0.8, 0.7, 0.9]], [[1.0, 0.5, 0.5, 0.5]]]);
     }
 
     #[test]

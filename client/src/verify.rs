@@ -54,6 +54,15 @@ fn check_port(plan: &ClientPlan, port: &PlanPort) -> Result<(), String> {
             params.slots()
         ));
     }
+    let side_by_side = layout.period.checked_mul(layout.samples);
+    if !layout.samples.is_power_of_two() || side_by_side.is_none_or(|s| s > params.slots()) {
+        return Err(format!(
+            "{} samples of period {} do not fit {} slots",
+            layout.samples,
+            layout.period,
+            params.slots()
+        ));
+    }
     if element_count(&port.shape) != Some(layout.len()) || layout.is_empty() {
         return Err("the layout does not hold every element".into());
     }
@@ -62,7 +71,8 @@ fn check_port(plan: &ClientPlan, port: &PlanPort) -> Result<(), String> {
     // Every slot costs memory, which has to be in proportion to what the plan itself says of each element.
     let sparse = layout.len().saturating_mul(MAX_SLOTS_PER_ELEMENT);
     let most = sparse.max(MIN_CIPHERTEXTS * params.slots()).min(MAX_SLOTS);
-    if layout.ciphertexts > layout.len() || slots > most {
+    let all = slots.saturating_mul(layout.samples);
+    if layout.ciphertexts > layout.len() || slots > most || all > MAX_SLOTS {
         return Err("the layout has too many slots for its elements".into());
     }
     let distinct: BTreeSet<u32> = layout.positions.iter().copied().collect();

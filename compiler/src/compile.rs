@@ -3,7 +3,7 @@
 use crate::cost::{CostModel, estimates};
 use crate::data::Evidence;
 use crate::emit::{EmitError, emit};
-use crate::lower::{InputKnowledge, LowerError, Options, lower};
+use crate::lower::{Batch, InputKnowledge, LowerError, Options, lower};
 use crate::pass::split_tail::{Split, split};
 use crate::pass::{
     Accuracy, Approximated, Driver, OutputError, PassError, PrintAfter, measure, run_standard,
@@ -202,6 +202,13 @@ impl Compiler {
     #[must_use]
     pub fn cost_model(mut self, model: CostModel) -> Self {
         self.options.cost = model;
+        self
+    }
+
+    /// How many samples one run packs.
+    #[must_use]
+    pub fn batch(mut self, batch: Batch) -> Self {
+        self.options.batch = batch;
         self
     }
 

@@ -7,6 +7,7 @@
 mod blocks;
 mod combine;
 mod fold;
+mod weighted;
 
 use crate::cost::CostModel;
 pub(crate) use blocks::blocks;
@@ -45,6 +46,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
             inputs: vec![],
             outputs: vec![],
             transforms: vec![],
+            weights: vec![],
             vectors: vec![],
             steps: vec![],
             keys: KeyRequest::default(),
@@ -56,6 +58,7 @@ pub fn emit(circuit: &Circuit, clear: &Module, margin: f64) -> Result<Plan, Emit
         },
         registers: BTreeMap::new(),
         fused: BTreeSet::new(),
+        squared: BTreeSet::new(),
         next: 0,
     };
     for id in order {
@@ -82,6 +85,8 @@ struct Emitter<'c> {
     registers: BTreeMap<NodeId, Vec<Register>>,
     /// Nodes that an earlier step yields already.
     fused: BTreeSet<NodeId>,
+    /// Squares that are made by the weighted sums that read them; their registers hold the operand.
+    squared: BTreeSet<NodeId>,
     next: u32,
 }
 
@@ -154,6 +159,13 @@ impl<'c> Emitter<'c> {
             self.registers.insert(id, made);
             return Ok(());
         }
+        if let Some(rescaled) = self.joined_square(id, node) {
+            let operand = self.registers(operand(0)?)?;
+            self.registers.insert(rescaled, operand);
+            self.fused.insert(rescaled);
+            self.squared.insert(rescaled);
+            return Ok(());
+        }
         // A transform, product or factor takes a rescale that follows into its step, a transform a bias as well.
         let takes_rescale = matches!(
             node.op,
@@ -171,6 +183,15 @@ impl<'c> Emitter<'c> {
         };
         let mut last = rescaled.unwrap_or(id);
         let rescale = rescaled.is_some();
+        if let CircuitOp::MatVec {
+            matrix,
+            plain_scale,
+            ..
+        } = &node.op
+            && self.is_separate(id)
+        {
+            return self.weighted_sums(id, operand(0)?, *matrix, plain_scale, rescaled);
+        }
         let mut bias = Vec::new();
         if matches!(node.op, CircuitOp::MatVec { .. })
             && let Some((
@@ -349,6 +370,7 @@ impl<'c> Emitter<'c> {
         self.plan.transforms.push(Transform {
             name: matrix.name.clone(),
             period,
+            samples: to.samples,
             level: self.get(id)?.level,
             plain_scale: plain_scale.clone(),
             baby_step,

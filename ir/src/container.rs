@@ -22,7 +22,7 @@ use std::ops::Range;
 use thiserror::Error;
 
 /// The version that this build writes and reads.
-pub const FORMAT_VERSION: u16 = 1;
+pub const FORMAT_VERSION: u16 = 2;
 /// Section offsets are multiples of this.
 pub const ALIGNMENT: usize = 64;
 const MAGIC: &[u8; 8] = b"CIPHLOOM";

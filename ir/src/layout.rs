@@ -7,6 +7,10 @@ use crate::value::element_count;
 ///
 /// Slots that hold no element hold zero or, after a linear transform with fewer rows than the period, copies.
 /// Linear transforms never read them: the matrix has no entry there.
+///
+/// With several samples in a run, each slot of the period is a block of as many consecutive slots, one for each
+/// sample: the element at `slot` of sample s lies in slot `slot * samples + s`. All samples go through the same
+/// operations, rotations by multiples of `samples`; with a period of 1 every element has a ciphertext of its own.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Layout {
     /// The tensor's shape.
@@ -15,6 +19,8 @@ pub struct Layout {
     pub period: usize,
     /// The number of ciphertexts.
     pub ciphertexts: usize,
+    /// The samples that lie side by side, a power of two.
+    pub samples: usize,
     /// For each element, row by row: `ciphertext * period + slot`, no two alike.
     pub positions: Vec<u32>,
 }
@@ -28,6 +34,7 @@ impl Layout {
             shape,
             period,
             ciphertexts: count.div_ceil(period).max(1),
+            samples: 1,
             positions: (0..count as u32).collect(),
         }
     }
@@ -53,7 +60,8 @@ impl Layout {
             && own > length
             && own.is_multiple_of(length)
             && (own / length).is_power_of_two()
-            && (to.ciphertexts == 1 || to.period == self.period);
+            && (to.ciphertexts == 1 || to.period == self.period)
+            && to.samples == self.samples;
         let mut there = to.positions.clone();
         there.sort_unstable();
         let lands = |p: &u32| {
@@ -81,6 +89,50 @@ impl Layout {
         Some(slots)
     }
 
+    /// The slot vectors (one of length `period * samples` per ciphertext) of several samples, at most
+    /// [`Self::samples`], one after another; slots without a value hold `filler` where an element of a missing
+    /// sample would lie, and zero elsewhere.
+    pub fn pack_all(&self, values: &[f64], filler: f64) -> Option<Vec<Vec<f64>>> {
+        let count = self.positions.len();
+        let full = count.checked_mul(self.samples)?;
+        if values.len() > full || count == 0 || !values.len().is_multiple_of(count) {
+            return None;
+        }
+        let mut slots = vec![vec![0.0; self.period * self.samples]; self.ciphertexts];
+        for (element, position) in self.positions.iter().enumerate() {
+            let (ciphertext, slot) = self.place(*position);
+            let block = slots.get_mut(ciphertext)?;
+            let block = block.get_mut(slot * self.samples..(slot + 1) * self.samples)?;
+            for (sample, slot) in block.iter_mut().enumerate() {
+                *slot = values
+                    .get(sample * count + element)
+                    .copied()
+                    .unwrap_or(filler);
+            }
+        }
+        Some(slots)
+    }
+
+    /// The values of all samples, one sample after another, out of slot vectors at least `period * samples` long.
+    pub fn unpack_all(&self, slots: &[Vec<f64>]) -> Option<Vec<f64>> {
+        let value = |sample: usize, position: &u32| {
+            let (ciphertext, slot) = self.place(*position);
+            slots
+                .get(ciphertext)?
+                .get(slot * self.samples + sample)
+                .copied()
+        };
+        (0..self.samples)
+            .flat_map(|sample| self.positions.iter().map(move |p| value(sample, p)))
+            .collect()
+    }
+
+    /// The ciphertext and the slot of its period for a position.
+    fn place(&self, position: u32) -> (usize, usize) {
+        let (position, period) = (position as usize, self.period.max(1));
+        (position / period, position % period)
+    }
+
     /// The values of the elements, row by row, out of slot vectors at least `period` long.
     pub fn unpack(&self, slots: &[Vec<f64>]) -> Option<Vec<f64>> {
         let value = |position: &u32| {
@@ -96,6 +148,13 @@ impl Layout {
     /// What is wrong with the layout, for ciphertexts of so many slots.
     pub fn faults(&self, slots: usize) -> Vec<String> {
         let mut faults = Vec::new();
+        let width = self.period.checked_mul(self.samples);
+        if !self.samples.is_power_of_two() || width.is_none_or(|w| w > slots) {
+            faults.push(format!(
+                "{} samples of period {} do not divide {slots} slots",
+                self.samples, self.period
+            ));
+        }
         if !self.period.is_power_of_two() || self.period > slots {
             faults.push(format!(
                 "the layout's period {} does not divide {slots} slots",
@@ -122,5 +181,37 @@ impl Layout {
             faults.push("two elements of the layout have one position".into());
         }
         faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_lie_side_by_side() {
+        let mut layout = Layout::dense(vec![1, 3], 2);
+        layout.samples = 4;
+        assert_eq!(layout.faults(8), Vec::<String>::new());
+        assert_eq!(layout.faults(4).len(), 1);
+        // Two samples of three elements in two ciphertexts of two blocks of four slots; the others are filled up.
+        let slots = layout
+            .pack_all(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 0.5)
+            .unwrap();
+        assert_eq!(slots[0], [1.0, 4.0, 0.5, 0.5, 2.0, 5.0, 0.5, 0.5]);
+        assert_eq!(slots[1], [3.0, 6.0, 0.5, 0.5, 0.0, 0.0, 0.0, 0.0]);
+        let back = layout.unpack_all(&slots).unwrap();
+        assert_eq!(back[..6], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(back[6..], [0.5; 6]);
+        // No whole samples, or too many of them.
+        assert_eq!(layout.pack_all(&[1.0; 4], 0.0), None);
+        assert_eq!(layout.pack_all(&[1.0; 15], 0.0), None);
+        assert_eq!(layout.unpack_all(&slots[..1]), None);
+        // One sample lies as it always did.
+        layout.samples = 1;
+        assert_eq!(
+            layout.pack_all(&[1.0, 2.0, 3.0], 9.0),
+            layout.pack(&[1.0, 2.0, 3.0])
+        );
     }
 }

@@ -26,6 +26,8 @@ pub struct NoiseModel {
     pub digit_size: usize,
     /// Whether errors are those in the mean over all slots that hold a value, or those of one slot.
     pub averaged: bool,
+    /// The samples that lie side by side: so many slots stand for one of a period.
+    pub samples: usize,
 }
 
 impl NoiseModel {
@@ -40,7 +42,13 @@ impl NoiseModel {
             log_digits: params.q.chunks(params.digit_size.max(1)).map(log).collect(),
             digit_size: params.digit_size.max(1),
             averaged: true,
+            samples: 1,
         }
+    }
+
+    /// The same parameters, for so many samples side by side.
+    pub fn of_samples(self, samples: usize) -> Self {
+        Self { samples, ..self }
     }
 
     /// The same parameters, for the errors of one slot.
@@ -51,10 +59,11 @@ impl NoiseModel {
         }
     }
 
-    /// The share of a random error's variance that is left in the mean over all slots that hold one value: 2n/N for a period n.
+    /// The share of a random error's variance that is left in the mean over all slots that hold one value: 2n/N for a
+    /// period n, and as many times that as there are samples.
     pub fn share(&self, period: usize) -> f64 {
         if self.averaged {
-            (2.0 * period as f64 / self.n).min(1.0)
+            (2.0 * (period * self.samples) as f64 / self.n).min(1.0)
         } else {
             1.0
         }
@@ -159,7 +168,7 @@ impl NoiseModel {
     /// coefficients are antisymmetric (c_i = -c_(N-i)), and so is their rounding: the error is real as a whole.
     /// The rule states twice its variance, since users take [`REAL_PART`] of every rule.
     pub fn encode_periodic(&self, log_scale: f64, period: usize) -> f64 {
-        self.encode(log_scale) * 2.0 * period as f64 / self.n / REAL_PART
+        self.encode(log_scale) * 2.0 * (period * self.samples) as f64 / self.n / REAL_PART
     }
 
     /// A double-hoisted linear transform, without the rescale's rounding: the variance that is added to the result
@@ -253,6 +262,10 @@ mod tests {
         assert_eq!((m.share(4096), m.share(1 << 20)), (1.0, 1.0));
         assert_eq!(m.share(16), 16.0 / 4096.0);
         assert_eq!(m.of_one_slot().share(16), 1.0);
+        // Samples side by side leave fewer copies of each.
+        let many = m.clone().of_samples(8);
+        assert_eq!((many.share(16), many.share(1024)), (m.share(128), 1.0));
+        assert_eq!(many.encode_periodic(28.0, 16), m.encode_periodic(28.0, 128));
         // In one slot, three folds leave 4 + 2 + 1 switches.
         close(m.of_one_slot().fold_switches(64, 3), 7.0, 1e-12);
         // Sums over windows of means of independent errors, by hand: the switch of the first of three folds of a period of

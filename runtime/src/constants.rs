@@ -2,7 +2,9 @@
 
 use crate::ServerError;
 use cipherloom_ckks::encoding::Encoder;
-use cipherloom_ckks::{CkksError, LinearTransform, Parameters, PeriodicPoly, Plaintext};
+use cipherloom_ckks::{
+    CkksError, LinearTransform, Parameters, PeriodicPoly, Plaintext, WeightedSums,
+};
 use cipherloom_ir::Scale;
 use cipherloom_ir::plan::{Plan, Residency, Step, StepOp};
 use rayon::prelude::*;
@@ -10,6 +12,7 @@ use rayon::prelude::*;
 /// The constants of a plan's steps.
 pub(crate) struct Constants {
     transforms: Vec<LinearTransform>,
+    weights: Vec<WeightedSums>,
     /// For each step, its slot vectors in the order in which the step names them.
     vectors: Vec<Vec<PeriodicPoly>>,
 }
@@ -32,6 +35,11 @@ impl Constants {
                 LinearTransform::with_resident(params, &encoder, t, limbs)
             })
             .collect::<Result<_, CkksError>>()?;
+        let weights = plan
+            .weights
+            .par_iter()
+            .map(WeightedSums::new)
+            .collect::<Result<_, CkksError>>()?;
         let vectors = plan
             .steps
             .par_iter()
@@ -39,6 +47,7 @@ impl Constants {
             .collect::<Result<_, ServerError>>()?;
         Ok(Self {
             transforms,
+            weights,
             vectors,
         })
     }
@@ -46,6 +55,11 @@ impl Constants {
     /// A transform.
     pub(crate) fn transform(&self, index: u32) -> Option<&LinearTransform> {
         self.transforms.get(index as usize)
+    }
+
+    /// The weights of sums.
+    pub(crate) fn weights(&self, index: u32) -> Option<&WeightedSums> {
+        self.weights.get(index as usize)
     }
 
     /// The `nth` slot vector of a step, as a plaintext.
@@ -73,7 +87,15 @@ fn vectors_of(
     let encode = |index: u32, level: usize, scale: &Scale| {
         let missing = || ServerError::Malformed(format!("there is no vector {index}"));
         let vector = plan.vectors.get(index as usize).ok_or_else(missing)?;
-        Ok(encoder.encode_periodic(&vector.values, level, false, scale)?)
+        // Each value serves all samples, which lie side by side; a single one has the period 1 anyway.
+        let samples = match vector.values.len() {
+            1 => 1,
+            _ => plan.samples(),
+        };
+        let values = vector.values.iter();
+        let blocks = values.map(|v| std::iter::repeat_n(*v, samples));
+        let values: Vec<f64> = blocks.flatten().collect();
+        Ok(encoder.encode_periodic(&values, level, false, scale)?)
     };
     match &step.op {
         StepOp::LinearTransform { bias, .. } => bias

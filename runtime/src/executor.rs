@@ -2,9 +2,12 @@
 
 use crate::ServerError;
 use crate::constants::Constants;
-use cipherloom_ckks::{Ciphertext, CkksError, Combination, Evaluator, KeyStore};
+use crate::register::{Held, Registers};
+use cipherloom_ckks::{
+    Ciphertext, CkksError, Combination, CompactCiphertext, Evaluator, KeyStore, Summands,
+};
 use cipherloom_ir::plan::{Plan, Register, Step, StepOp};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 /// What one execution reads; it holds no state of its own.
 pub(crate) struct Executor<'a> {
@@ -14,20 +17,19 @@ pub(crate) struct Executor<'a> {
     pub(crate) keys: &'a dyn KeyStore,
 }
 
-/// The live values.
-type Registers = BTreeMap<Register, Ciphertext>;
-
 impl Executor<'_> {
     /// Executes all steps on the inputs' ciphertexts, one vector per input port, and returns one per output port.
     /// `done` is told the number of steps after each one.
     pub(crate) fn run(
         &self,
-        inputs: Vec<Vec<Ciphertext>>,
+        inputs: Vec<Vec<Held>>,
         done: &mut dyn FnMut(usize),
     ) -> Result<Vec<Vec<Ciphertext>>, ServerError> {
-        let mut registers = Registers::new();
+        let mut registers = Registers::default();
         for (port, ciphertexts) in self.plan.inputs.iter().zip(inputs) {
-            registers.extend(port.registers.iter().copied().zip(ciphertexts));
+            for (register, value) in port.registers.iter().zip(ciphertexts) {
+                registers.insert(*register, value);
+            }
         }
         for (position, step) in self.plan.steps.iter().enumerate() {
             let fault = |source| ServerError::Step {
@@ -52,11 +54,12 @@ impl Executor<'_> {
                 registers.insert(register, value);
             }
             for register in &step.free {
-                registers.remove(register);
+                registers.remove(*register);
             }
             done(position + 1);
         }
-        let output = |register: &Register| Ok(value(&registers, *register)?.clone());
+        let params = self.evaluator.params();
+        let output = |register: &Register| Ok(registers.get(*register)?.full(params).into_owned());
         self.plan
             .outputs
             .iter()
@@ -70,14 +73,16 @@ impl Executor<'_> {
         position: usize,
         step: &Step,
         registers: &Registers,
-    ) -> Result<Vec<(Register, Ciphertext)>, ServerError> {
+    ) -> Result<Vec<(Register, Held)>, ServerError> {
         let fault = |source| ServerError::Step {
             step: position,
             origin: step.origin.clone(),
             source,
         };
-        let get = |register: &Register| value(registers, *register);
         let (eval, keys) = (self.evaluator, self.keys);
+        let get = |register: &Register| -> Result<Cow<'_, Ciphertext>, ServerError> {
+            Ok(registers.get(*register)?.full(eval.params()))
+        };
         let vector = |nth: usize| {
             let missing = || ServerError::Malformed(format!("step {position} lacks a constant"));
             let found = self
@@ -97,7 +102,8 @@ impl Executor<'_> {
                 let missing =
                     || ServerError::Malformed(format!("there is no transform {transform}"));
                 let transform = self.constants.transform(*transform).ok_or_else(missing)?;
-                let operands = src.iter().map(get).collect::<Result<Vec<_>, _>>()?;
+                let held = src.iter().map(get).collect::<Result<Vec<_>, _>>()?;
+                let operands: Vec<&Ciphertext> = held.iter().map(|c| &**c).collect();
                 let mut results = eval
                     .linear_transform(transform, &operands, keys, *rescale)
                     .map_err(fault)?;
@@ -109,37 +115,41 @@ impl Executor<'_> {
                 for (nth, result) in results.iter_mut().enumerate().take(bias.len()) {
                     *result = eval.add_plain(result, &vector(nth)?).map_err(fault)?;
                 }
+                let results = results.into_iter().map(Held::Full);
                 return Ok(dst.iter().copied().zip(results).collect());
+            }
+            StepOp::WeightedSums { .. } => {
+                return self.weighted_sums(&step.op, registers, fault);
             }
             StepOp::Mul {
                 dst,
                 a,
                 b,
                 rescale: true,
-            } => (dst, eval.mul_rescaled(get(a)?, get(b)?, keys)),
+            } => (dst, eval.mul_rescaled(&*get(a)?, &*get(b)?, keys)),
             StepOp::Mul {
                 dst,
                 a,
                 b,
                 rescale: false,
-            } => (dst, eval.mul(get(a)?, get(b)?, keys)),
+            } => (dst, eval.mul(&*get(a)?, &*get(b)?, keys)),
             StepOp::Square {
                 dst,
                 a,
                 rescale: true,
-            } => (dst, eval.square_rescaled(get(a)?, keys)),
+            } => (dst, eval.square_rescaled(&*get(a)?, keys)),
             StepOp::Square {
                 dst,
                 a,
                 rescale: false,
-            } => (dst, eval.square(get(a)?, keys)),
-            StepOp::Add { dst, a, b } => (dst, eval.add(get(a)?, get(b)?)),
-            StepOp::Sub { dst, a, b } => (dst, eval.sub(get(a)?, get(b)?)),
-            StepOp::AddVector { dst, a, .. } => (dst, eval.add_plain(get(a)?, &vector(0)?)),
+            } => (dst, eval.square(&*get(a)?, keys)),
+            StepOp::Add { dst, a, b } => (dst, eval.add(&*get(a)?, &*get(b)?)),
+            StepOp::Sub { dst, a, b } => (dst, eval.sub(&*get(a)?, &*get(b)?)),
+            StepOp::AddVector { dst, a, .. } => (dst, eval.add_plain(&*get(a)?, &vector(0)?)),
             StepOp::MulVector {
                 dst, a, rescale, ..
             } => {
-                let product = eval.mul_plain(get(a)?, &vector(0)?);
+                let product = eval.mul_plain(&*get(a)?, &vector(0)?);
                 (dst, rescaled(eval, product, *rescale))
             }
             StepOp::MulScalar {
@@ -149,13 +159,14 @@ impl Executor<'_> {
                 plain_scale,
                 rescale,
             } => {
-                let product = eval.mul_scalar(get(a)?, *value, plain_scale);
+                let product = eval.mul_scalar(&*get(a)?, *value, plain_scale);
                 (dst, rescaled(eval, product, *rescale))
             }
             StepOp::Fold { dst, a, rotations } => {
-                let mut sum = Ok(get(a)?.clone());
+                let samples = self.plan.samples() as u32;
+                let mut sum = Ok(get(a)?.into_owned());
                 for steps in rotations {
-                    sum = sum.and_then(|x| eval.add(&x, &eval.rotate(&x, *steps, keys)?));
+                    sum = sum.and_then(|x| eval.add(&x, &eval.rotate(&x, steps * samples, keys)?));
                 }
                 (dst, sum)
             }
@@ -167,25 +178,69 @@ impl Executor<'_> {
                 constant,
                 rescale,
             } => {
+                let operands = step.op.operands();
+                let held = operands.iter().map(get).collect::<Result<Vec<_>, _>>()?;
+                let (factors, summed) = held.split_at(2 * products.len());
+                let pairs = factors.as_chunks::<2>().0.iter();
                 let sum = Combination {
-                    products: products
-                        .iter()
-                        .map(|(a, b)| Ok((get(a)?, get(b)?)))
-                        .collect::<Result<_, ServerError>>()?,
+                    products: pairs.map(|[a, b]| (&**a, &**b)).collect(),
                     gain: *gain,
-                    terms: terms
+                    terms: summed
                         .iter()
-                        .map(|(y, value, scale)| Ok((get(y)?, *value, scale)))
-                        .collect::<Result<_, ServerError>>()?,
+                        .zip(terms)
+                        .map(|(y, (_, value, scale))| (&**y, *value, scale))
+                        .collect(),
                     constant: *constant,
                 };
                 let level = step.level + usize::from(*rescale);
                 (dst, eval.combine(&sum, level, *rescale, keys))
             }
-            StepOp::Rescale { dst, a } => (dst, eval.rescale(get(a)?)),
-            StepOp::DropLevel { dst, a, level } => (dst, eval.drop_level(get(a)?, *level)),
+            StepOp::Rescale { dst, a } => (dst, eval.rescale(&*get(a)?)),
+            StepOp::DropLevel { dst, a, level } => (dst, eval.drop_level(&*get(a)?, *level)),
         };
-        Ok(vec![(*dst, result.map_err(fault)?)])
+        Ok(vec![(*dst, Held::Full(result.map_err(fault)?))])
+    }
+
+    /// The values that weighted sums write; `fault` names the step where the scheme refuses it.
+    fn weighted_sums(
+        &self,
+        op: &StepOp,
+        registers: &Registers,
+        fault: impl Fn(CkksError) -> ServerError,
+    ) -> Result<Vec<(Register, Held)>, ServerError> {
+        let StepOp::WeightedSums {
+            weights,
+            src,
+            dst,
+            squares,
+            rescale,
+        } = op
+        else {
+            return Err(ServerError::Malformed("the step sums up nothing".into()));
+        };
+        let missing = || ServerError::Malformed(format!("there are no weights {weights}"));
+        let weights = self.constants.weights(*weights).ok_or_else(missing)?;
+        let held = src
+            .iter()
+            .map(|r| registers.get(*r))
+            .collect::<Result<Vec<_>, _>>()?;
+        let summands = match squares {
+            true => Summands::Squares,
+            false => Summands::Values,
+        };
+        let params = self.evaluator.params();
+        let operands = held
+            .iter()
+            .map(|h| h.compact(params))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(&fault)?;
+        let operands: Vec<&CompactCiphertext> = operands.iter().map(|c| &**c).collect();
+        let sums = self
+            .evaluator
+            .weighted_sums(weights, &operands, summands, *rescale, self.keys)
+            .map_err(fault)?;
+        let results = sums.into_iter().map(Held::Compact);
+        Ok(dst.iter().copied().zip(results).collect())
     }
 }
 
@@ -199,9 +254,4 @@ fn rescaled(
     } else {
         product
     }
-}
-
-fn value(registers: &Registers, register: Register) -> Result<&Ciphertext, ServerError> {
-    let empty = || ServerError::Malformed(format!("register {register} is read while it is empty"));
-    registers.get(&register).ok_or_else(empty)
 }

@@ -7,6 +7,7 @@ mod constants;
 mod error;
 mod executor;
 pub mod memory;
+mod register;
 mod server;
 #[cfg(feature = "tfhe")]
 mod tfhe;

@@ -5,13 +5,15 @@ use crate::awake::while_awake;
 use crate::constants::Constants;
 use crate::executor::Executor;
 use crate::memory;
+use crate::register::Held;
 use cipherloom_ckks::set::{CiphertextSet, PortCiphertexts};
 use cipherloom_ckks::wire::{self, AnyCiphertext};
 use cipherloom_ckks::{
-    Ciphertext, EvaluationKeys, Evaluator, KeyName, KeyStore, Parameters, SeededEvaluationKeys,
+    CkksError, EvaluationKeys, Evaluator, KeyName, KeyStore, Parameters, SeededEvaluationKeys,
 };
 use cipherloom_ir::container::{KeyId, PlanId};
 use cipherloom_ir::plan::{self, ClientPlan, KeyRequest, Plan, PlanPort, Residency};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// A verified plan and its id; cheap to clone.
@@ -275,16 +277,17 @@ impl Server {
         Ok(matched)
     }
 
-    fn operands(
-        &self,
-        port: &PlanPort,
-        given: &[AnyCiphertext],
-    ) -> Result<Vec<Ciphertext>, ServerError> {
+    fn operands(&self, port: &PlanPort, given: &[AnyCiphertext]) -> Result<Vec<Held>, ServerError> {
         check_operands(port, given)?;
-        Ok(given
-            .iter()
-            .map(|c| c.expand(self.evaluator.params()).into_owned())
-            .collect())
+        let (params, compact) = (
+            self.evaluator.params(),
+            !self.plan.plan().weights.is_empty(),
+        );
+        let held = given
+            .par_iter()
+            .map(|c| Held::input(params, c, compact))
+            .collect::<Result<_, CkksError>>()?;
+        Ok(held)
     }
 }
 

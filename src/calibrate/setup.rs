@@ -222,6 +222,7 @@ fn transform(level: usize, rotations: u32) -> (Transform, TransformShape) {
     let recipe = Transform {
         name: "calibration".into(),
         period: PERIOD,
+        samples: 1,
         level,
         plain_scale: Scale::pow2(24),
         baby_step: BABY_STEP as usize,

@@ -2,7 +2,8 @@
 
 use super::ui::Ui;
 use cipherloom::{
-    AnyCompiled, Compiler, CostModel, Error, Model, Preference, Range, Security, data, files, onnx,
+    AnyCompiled, Batch, Compiler, CostModel, Error, Model, Preference, Range, Security, data,
+    files, onnx,
 };
 use clap::ValueEnum;
 use std::path::{Path, PathBuf};
@@ -97,8 +98,8 @@ pub(crate) struct CompileOptions {
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) approx: Vec<Approximable>,
     /// How many samples one run packs: a number or `max`; default 1
-    #[arg(long, value_name = "N|max")]
-    pub(crate) batch: Option<String>,
+    #[arg(long, value_name = "N|max", value_parser = batch)]
+    pub(crate) batch: Option<Batch>,
     /// This machine's rates, as `calibrate` writes them, in place of built-in figures
     #[arg(long, value_name = "FILE")]
     pub(crate) cost_model: Option<PathBuf>,
@@ -175,6 +176,9 @@ impl CompileOptions {
         compiler = compiler
             .keep_tail(self.keep_tail)
             .approximate_maxima(self.approx.contains(&Approximable::Maxpool));
+        if let Some(batch) = self.batch {
+            compiler = compiler.batch(batch);
+        }
         if let Some(bytes) = self.max_memory {
             compiler = compiler.max_memory(bytes);
         }
@@ -219,17 +223,23 @@ impl CompileOptions {
 
     /// Refuses what this version does not do.
     pub(crate) fn check_available(&self) -> Result<(), Error> {
-        let missing = |what: &str| Err(Error::Unavailable(what.into()));
-        match self.batch.as_deref() {
-            None | Some("1") => Ok(()),
-            Some("max") => missing("`--batch max`"),
-            Some(text) => match text.parse::<u32>() {
-                Ok(0) | Err(_) => Err(Error::Usage(format!(
-                    "--batch {text}: a number from 1, or `max`"
-                ))),
-                Ok(_) => missing(&format!("`--batch {text}`")),
-            },
+        if self.backend == Some(Backend::Tfhe) && self.batch.is_some_and(|b| b != Batch::Samples(1))
+        {
+            let text = "--batch: the TFHE backend evaluates samples one by one";
+            return Err(Error::Usage(text.into()));
         }
+        Ok(())
+    }
+}
+
+/// Reads a number from 1, or `max`.
+fn batch(text: &str) -> Result<Batch, String> {
+    if text == "max" {
+        return Ok(Batch::Max);
+    }
+    match text.parse::<u32>() {
+        Ok(0) | Err(_) => Err("a batch is a number from 1, or `max`".into()),
+        Ok(samples) => Ok(Batch::Samples(samples as usize)),
     }
 }
 
@@ -282,6 +292,15 @@ mod tests {
         assert_eq!(probability("0.25"), Ok(-2.0));
         for bad in ["", "2^", "2^3", "0", "1", "-1", "nan", "2^nan", "2^-inf"] {
             assert!(probability(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn batches_are_read() {
+        assert_eq!(batch("max"), Ok(Batch::Max));
+        assert_eq!(batch("64"), Ok(Batch::Samples(64)));
+        for bad in ["", "0", "-1", "many", "99999999999"] {
+            assert!(batch(bad).is_err(), "{bad}");
         }
     }
 

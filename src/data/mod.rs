@@ -6,4 +6,4 @@ pub mod npz;
 mod samples;
 
 pub use error::DataError;
-pub use samples::{PortSpec, read_inputs, read_labels, split, write_outputs};
+pub use samples::{PortSpec, read_inputs, read_labels, split, stack, write_outputs};

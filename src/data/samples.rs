@@ -169,6 +169,25 @@ pub fn split(stacked: &Tensors, ports: &[PortSpec]) -> Option<Vec<Tensors>> {
     Some(samples)
 }
 
+/// Stacks samples, the opposite of [`split`]; `None` where a sample lacks an input or has it in another shape.
+pub fn stack(samples: &[Tensors], ports: &[PortSpec]) -> Option<Tensors> {
+    let mut stacked = Tensors::new();
+    for port in ports {
+        let mut data = Vec::new();
+        for sample in samples {
+            let array = sample.get(&port.name);
+            data.extend_from_slice(array.filter(|a| a.shape() == port.shape)?.data());
+        }
+        let mut shape = port.shape.clone();
+        match shape.first_mut() {
+            Some(first) if port.batched => *first = samples.len(),
+            _ => shape.insert(0, samples.len()),
+        }
+        stacked.insert(port.name.clone(), Tensor::new(shape, data)?);
+    }
+    Some(stacked)
+}
+
 /// Refuses NaN, infinities and, with `limits`, values beyond the port's range.
 fn check_values(port: &PortSpec, array: &Tensor, limits: bool) -> Result<(), DataError> {
     let range = port.range.filter(|_| limits);

@@ -144,6 +144,14 @@ pub struct CostReport {
     pub latency_s: f64,
     /// The same on several.
     pub latency_by_threads: Vec<ThreadLatency>,
+    /// The samples that one run takes.
+    pub samples: usize,
+    /// Samples a second that are expected of full runs on one thread.
+    pub samples_per_s: f64,
+    /// Bytes of ciphertexts that go to the server for each sample of a full run.
+    pub input_bytes_per_sample: u64,
+    /// Bytes of ciphertexts that come back for each sample of a full run.
+    pub output_bytes_per_sample: u64,
     /// NTTs of one limb.
     pub ntts: u64,
     /// Multiply-accumulates over one limb.
@@ -311,6 +319,12 @@ impl Report {
                 .max()
                 .unwrap_or(0)
         };
+        let samples = plan.samples();
+        let bytes = |ports: &[PlanPort], elements| {
+            let of = |p: &PlanPort| ciphertext_bytes(plan, p, elements);
+            ports.iter().map(of).sum::<u64>()
+        };
+        let (input_bytes, output_bytes) = (bytes(&plan.inputs, 1), bytes(&plan.outputs, 2));
         Self {
             name: plan.name.clone(),
             source: plan.source.clone(),
@@ -344,16 +358,12 @@ impl Report {
                 run_bytes: plan.estimates.run_bytes,
                 least_run_bytes: residency(plan, Some(0)).bytes,
                 plan_bytes,
-                input_bytes: plan
-                    .inputs
-                    .iter()
-                    .map(|p| ciphertext_bytes(plan, p, 1))
-                    .sum(),
-                output_bytes: plan
-                    .outputs
-                    .iter()
-                    .map(|p| ciphertext_bytes(plan, p, 2))
-                    .sum(),
+                samples,
+                samples_per_s: samples as f64 / plan.estimates.latency_s.max(f64::MIN_POSITIVE),
+                input_bytes,
+                output_bytes,
+                input_bytes_per_sample: input_bytes.div_ceil(samples as u64),
+                output_bytes_per_sample: output_bytes.div_ceil(samples as u64),
             },
             margin: plan.margin,
             choice: Some(plan.estimates.choice.clone()).filter(|c| !c.is_empty()),
@@ -361,7 +371,7 @@ impl Report {
                 .inputs
                 .iter()
                 .map(|p| {
-                    let model = NoiseModel::new(params);
+                    let model = NoiseModel::new(params).of_samples(samples);
                     let share = model.share(p.layout.period);
                     port(p, share * model.fresh_secret(p.scale.log2()))
                 })
@@ -480,7 +490,10 @@ fn layers(plan: &Plan, seconds: &[f64]) -> Vec<LayerReport> {
         };
         let report = StepReport {
             op: name(&step.op),
-            detail: transform.map(detail).unwrap_or_default(),
+            detail: match &step.op {
+                StepOp::WeightedSums { weights, .. } => weighted(plan, *weights),
+                _ => transform.map(detail).unwrap_or_default(),
+            },
             level: step.level,
             log_scale: step.scale.log2(),
             noise_bits: noise_bits(step.noise),
@@ -489,10 +502,13 @@ fn layers(plan: &Plan, seconds: &[f64]) -> Vec<LayerReport> {
             rotations,
             latency_s,
         };
-        let product = usize::from(matches!(
-            step.op,
-            StepOp::Mul { .. } | StepOp::Square { .. }
-        ));
+        let product = match &step.op {
+            StepOp::Mul { .. } | StepOp::Square { .. } => 1,
+            StepOp::WeightedSums {
+                src, squares: true, ..
+            } => src.len(),
+            _ => 0,
+        };
         match layers.last_mut().filter(|layer| layer.layer == step.origin) {
             Some(layer) => {
                 layer.steps.push(report);
@@ -526,6 +542,21 @@ fn rotations(transform: &Transform) -> usize {
         + (transform.giant_rotations().len() + transform.folds.len()) * count(|b| b.row)
 }
 
+fn weighted(plan: &Plan, weights: u32) -> String {
+    let describe = |w: &cipherloom_ir::plan::Weights| {
+        format!(
+            "{}: {} results of {} ciphertexts, {} products with integers at 2^{:.2}",
+            w.matrix.name,
+            w.matrix.rows,
+            w.matrix.cols,
+            w.matrix.entries(),
+            w.plain_scale.log2()
+        )
+    };
+    let found = plan.weights.get(weights as usize);
+    found.map(describe).unwrap_or_default()
+}
+
 fn detail(transform: &Transform) -> String {
     let diagonals: usize = transform.blocks.iter().map(|b| b.diagonals.len()).sum();
     format!(
@@ -543,6 +574,8 @@ fn detail(transform: &Transform) -> String {
 pub fn name(op: &StepOp) -> &'static str {
     match op {
         StepOp::LinearTransform { .. } => "linear transform",
+        StepOp::WeightedSums { squares: false, .. } => "weighted sums",
+        StepOp::WeightedSums { squares: true, .. } => "weighted sums of squares",
         StepOp::Mul { .. } => "mul",
         StepOp::Square { .. } => "square",
         StepOp::Fold { .. } => "fold",

@@ -45,6 +45,16 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
         c.ntts,
         c.limb_macs
     )?;
+    if c.samples > 1 {
+        writeln!(
+            out,
+            "batch       {} samples a run, {:.1} samples a second expected on one thread; for each {} go in and {} come back",
+            c.samples,
+            c.samples_per_s,
+            human_bytes(c.input_bytes_per_sample),
+            human_bytes(c.output_bytes_per_sample)
+        )?;
+    }
     writeln!(
         out,
         "sizes       evaluation keys {} ({} rotations), plan {}, inputs {}, outputs {}",

@@ -151,7 +151,7 @@ impl Evaluator {
 }
 
 /// `round(value * scale)`, exactly, ties upwards.
-pub(super) fn round_scaled(value: f64, scale: &Scale) -> Result<BigInt, CkksError> {
+pub(crate) fn round_scaled(value: f64, scale: &Scale) -> Result<BigInt, CkksError> {
     if !value.is_finite() {
         return Err(CkksError::NotFinite { index: 0 });
     }

@@ -45,10 +45,12 @@ macro_rules! ifma_fn {
 mod ntt;
 mod products;
 mod sums;
+mod weighted;
 
 pub(crate) use ntt::{SHORTEST, ntt_forward, ntt_inverse, stays_small};
 pub(crate) use products::{inner_product, mac_broadcast};
 pub(crate) use sums::{sums_of_multiples, sums_of_products};
+pub(crate) use weighted::{centred_products, weighted_narrow, weighted_wide};
 
 ifma_fn! {
     fn splat(x: u64) -> V {

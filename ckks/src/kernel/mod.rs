@@ -12,6 +12,7 @@ mod portable;
 mod roots;
 #[cfg(test)]
 mod tests;
+pub(crate) mod weighted;
 mod words;
 
 pub(crate) use buffer::Buffer;

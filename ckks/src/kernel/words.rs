@@ -45,6 +45,28 @@ impl<'a> Row<'a> {
     }
 }
 
+impl Row<'_> {
+    /// The number of residues.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Row::Narrow(words) => words.len(),
+            Row::Wide(words) => words.len(),
+        }
+    }
+
+    /// Writes as many residues as `out` has, from a position on.
+    pub(crate) fn copy_to(self, at: usize, out: &mut [u64]) {
+        match self {
+            Row::Narrow(words) => {
+                let words = &words[at..at + out.len()];
+                let pairs = out.iter_mut().zip(words);
+                pairs.for_each(|(to, from)| *to = u64::from(*from));
+            }
+            Row::Wide(words) => out.copy_from_slice(&words[at..at + out.len()]),
+        }
+    }
+}
+
 impl Words {
     /// `len` residues of unspecified value: write before you read.
     pub(crate) fn unspecified(modulus: &Modulus, len: usize) -> Self {

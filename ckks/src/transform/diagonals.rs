@@ -105,7 +105,11 @@ impl Diagonals {
             jobs,
             |(results, recipes): (&mut [_], &[(u32, &Diagonal)])| {
                 for (result, (giant, diagonal)) in results.iter_mut().zip(recipes) {
-                    let mut values = diagonal.values.clone();
+                    // Each value serves all samples, which lie side by side.
+                    let samples = period / diagonal.values.len().max(1);
+                    let blocks = diagonal.values.iter();
+                    let blocks = blocks.flat_map(|v| std::iter::repeat_n(*v, samples));
+                    let mut values: Vec<f64> = blocks.collect();
                     values.rotate_right(*giant as usize % period);
                     *result = encoder.coefficients(&values, level, scale);
                 }

@@ -67,6 +67,7 @@ fn case(
     let transform = Transform {
         name: "t".into(),
         period,
+        samples: 1,
         level,
         plain_scale,
         baby_step,
@@ -228,6 +229,7 @@ fn noise_of_a_transform_is_within_a_factor_of_two_of_the_rules() {
     let transform = Transform {
         name,
         period,
+        samples: 1,
         level: 3,
         plain_scale,
         baby_step: 4,
@@ -323,4 +325,57 @@ fn contradictions_are_refused() {
         evaluator.linear_transform(&linear, &[&a], &fewer, true),
         Err(CkksError::MissingKey { .. })
     ));
+}
+
+/// Several samples side by side go through one transform, each as if it were alone.
+#[test]
+fn samples_side_by_side_are_transformed_alike() {
+    let params = toy_single(7);
+    let mut rng = Rng(21);
+    let (period, samples, level) = (8, 4, 2);
+    let mut diagonal = |rotation| Diagonal {
+        rotation,
+        values: rng.reals(period),
+    };
+    let diagonals = [0, 1, 3, 5, 6].map(&mut diagonal).to_vec();
+    let blocks = vec![Block {
+        row: 0,
+        col: 0,
+        diagonals,
+    }];
+    let Case { transform, .. } = case(toy_single(7), period, level, 2, &[4], blocks);
+    let many = Transform {
+        samples,
+        ..transform.clone()
+    };
+    let mut rng = Rng(22);
+    let secret = Secret::new(&params, &mut rng);
+    let rotations = [4, 8, 16, 24, 20];
+    let mut rotations: Vec<u32> = rotations.into_iter().filter(|r| r % 4 == 0).collect();
+    rotations.sort_unstable();
+    rotations.dedup();
+    let keys = secret.keys(&rotations, level, &mut rng).expand(&params);
+    let encoder = Encoder::new(&params);
+    let x: Vec<Vec<f64>> = (0..samples).map(|_| rng.reals(period)).collect();
+    let slots: Vec<f64> = (0..period * samples)
+        .map(|s| x[s % samples][s / samples])
+        .collect();
+    let operand = secret.encrypt(&slots, level, &Scale::pow2(28), &mut rng);
+    for resident in [0, usize::MAX] {
+        let linear = LinearTransform::with_resident(&params, &encoder, &many, resident).unwrap();
+        let result = Evaluator::new(&params)
+            .linear_transform(&linear, &[&operand], &keys, true)
+            .unwrap();
+        let found = secret.decrypt(&result[0], params.slots());
+        for (s, x) in x.iter().enumerate() {
+            let expected = &clear(&transform, std::slice::from_ref(x))[0];
+            let own: Vec<f64> = (0..period).map(|p| found[p * samples + s]).collect();
+            assert!(distance(&own, expected) < 1e-3, "sample {s}");
+        }
+    }
+    let wide = Transform {
+        samples: 16,
+        ..many
+    };
+    assert!(LinearTransform::new(&params, &encoder, &wide).is_err());
 }

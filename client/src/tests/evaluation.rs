@@ -134,6 +134,7 @@ fn a_linear_transform_is_its_matrix() {
     let transform = Transform {
         name: "test".into(),
         period: 64,
+        samples: 1,
         level: 3,
         plain_scale: Scale::pow2(30),
         baby_step: 8,

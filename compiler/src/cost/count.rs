@@ -136,6 +136,10 @@ pub struct Limbs {
 /// Bytes of a residue that is kept: 4 below 2^32, else 8; parameters are not known yet where this is used.
 const WORD_BYTES: u64 = 8;
 
+/// Products with an integer, of which the rows of a matrix share loads and reductions, that take as long as one in a
+/// conversion.
+const SUMS_PER_CONVERSION: u64 = 4;
+
 /// Rows that a conversion from so many primes reads: with several, one more for the overflow.
 fn rows(primes: u64) -> u64 {
     primes + u64::from(primes > 1)
@@ -220,6 +224,29 @@ impl Limbs {
     /// A rescale that nothing is fused with.
     pub fn rescale(self) -> Work {
         Self::divide(1, self.q.saturating_sub(1)) * 2
+    }
+
+    /// Weighted sums of so many entries and results, of operands or of their squares; L is that of the operands. Squares
+    /// are relinearised one level below, with a second rescale.
+    pub fn weighted_sums(self, entries: u64, results: u64, squares: bool, rescale: bool) -> Work {
+        let parts = if squares { 3 } else { 2 };
+        let products = Work {
+            converts: (entries * parts * self.q).div_ceil(SUMS_PER_CONVERSION),
+            ..Work::default()
+        };
+        let below = Limbs {
+            q: self.q.saturating_sub(1),
+            ..self
+        };
+        // Each part of a result is written and read again.
+        let mut result = Work::passes(2 * parts * self.q);
+        if rescale {
+            result += Self::divide(1, below.q) * parts;
+        }
+        if squares {
+            result += below.key_switch(true);
+        }
+        products + result * results
     }
 
     /// The bytes of a linear transform's diagonals of some period, and of its keys if no other uses them.

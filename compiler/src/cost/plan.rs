@@ -71,6 +71,9 @@ pub fn step_work(plan: &Plan, step: &Step) -> StepWork {
         | StepOp::MulScalar { rescale, .. }
         | StepOp::MulVector { rescale, .. }
         | StepOp::Combine { rescale, .. } => step.level + usize::from(*rescale),
+        StepOp::WeightedSums {
+            squares, rescale, ..
+        } => step.level + usize::from(*squares) + usize::from(*rescale),
         StepOp::Rescale { .. } => step.level + 1,
         _ => step.level,
     };
@@ -96,9 +99,20 @@ pub fn step_work(plan: &Plan, step: &Step) -> StepWork {
                 return StepWork::default();
             };
             let shape = shape(transform, *rescale);
-            diagonal_words = shape.diagonals * 2 * transform.period as u64;
+            diagonal_words = shape.diagonals * 2 * (transform.period * transform.samples) as u64;
             // A bias is expanded, the value copied, and both added.
             limbs.transform(shape) + passes(4 * bias.len() as u64)
+        }
+        StepOp::WeightedSums {
+            weights,
+            dst,
+            squares,
+            rescale,
+            ..
+        } => {
+            let entries = plan.weights.get(*weights as usize);
+            let entries = entries.map_or(0, |w| w.matrix.entries() as u64);
+            limbs.weighted_sums(entries, dst.len() as u64, *squares, *rescale)
         }
         StepOp::Mul { rescale, .. } | StepOp::Square { rescale, .. } => limbs.multiply(*rescale),
         StepOp::MulScalar { rescale, .. } => rescaled(passes(4), *rescale),

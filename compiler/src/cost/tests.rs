@@ -124,6 +124,7 @@ output "y" = %1 · f32 · batched
     plan.transforms = vec![Transform {
         name: "two by two".into(),
         period: 8,
+        samples: 1,
         level: 2,
         plain_scale: Scale::pow2(20),
         baby_step: 2,

@@ -399,12 +399,17 @@ impl Builder<'_> {
         matrix: &Arc<Matrix>,
         plain_scale: Scale,
     ) -> Result<CircuitOp, LowerError> {
-        let shape = self.chosen.packing.shapes.get(&(v, t));
-        let shape = shape.ok_or_else(|| LowerError::Malformed("a matrix has no packing".into()))?;
+        let packing = &self.chosen.packing;
+        let (baby_step, diagonals) = match packing.shapes.get(&(v, t)) {
+            Some(shape) => (shape.baby_step, shape.counts.diagonals as usize),
+            // Each entry multiplies a ciphertext of its own.
+            None if packing.separate => (1, matrix.entries()),
+            None => return Err(LowerError::Malformed("a matrix has no packing".into())),
+        };
         let shape = TransformShape {
-            block_height: self.circuit.layouts[self.chosen.packing.of[v]].period,
-            baby_step: shape.baby_step,
-            diagonals: shape.counts.diagonals as usize,
+            block_height: self.circuit.layouts[packing.of[v]].period,
+            baby_step,
+            diagonals,
         };
         let id = MatrixId(self.circuit.matrices.len() as u32);
         let name = self.unique(&self.network.values[v].name);

@@ -1,5 +1,6 @@
 //! Why lowering refuses a module, in words that a person can act on.
 
+use super::params::MAX_BATCH;
 use cipherloom_ir::Origin;
 use cipherloom_ir::security::Security;
 use std::fmt;
@@ -22,6 +23,11 @@ pub enum LowerError {
         origin: Origin,
         /// The number of products.
         elements: usize,
+    },
+    /// More samples in a run than any ring has slots.
+    Batch {
+        /// The samples.
+        samples: usize,
     },
     /// An input has neither samples nor a range.
     NoRange(String),
@@ -81,6 +87,11 @@ impl fmt::Display for LowerError {
                 f,
                 "{origin}: the product of two encrypted matrices takes {elements} products, too many\n   = help: \
                  multiply smaller matrices, or make one of them a constant of the model"
+            ),
+            LowerError::Batch { samples } => write!(
+                f,
+                "a run of {samples} samples: a ciphertext has at most {MAX_BATCH} slots, one for each sample\n   = \
+                 help: ask for less (--batch N); a file of more samples is encrypted as several runs"
             ),
             LowerError::NoRange(input) => write!(
                 f,

@@ -34,6 +34,17 @@ pub struct Options {
     pub margin: f64,
     /// What operations cost, by which packings and parameters are chosen.
     pub cost: CostModel,
+    /// How many samples one run packs.
+    pub batch: Batch,
+}
+
+/// How many samples one run packs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batch {
+    /// At least so many, at the least time of a run; 1 for the lowest latency.
+    Samples(usize),
+    /// As many as give the most samples a second.
+    Max,
 }
 
 impl Default for Options {
@@ -43,6 +54,7 @@ impl Default for Options {
             precision: None,
             margin: 2.0,
             cost: CostModel::built_in().clone(),
+            batch: Batch::Samples(1),
         }
     }
 }

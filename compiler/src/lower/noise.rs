@@ -200,6 +200,8 @@ impl<'n> Analysis<'n> {
                 source.inner = share * model.key_noise(level + 1, logs[*a] + logs[*b]);
                 source.rounding = share * model.rounding(logs[v]);
             }
+            // Made within a weighted sum.
+            Kind::Square(_) if self.packing.squares.contains(&v) => {}
             Kind::Square(a) => {
                 source.inner = share * model.key_noise(level + 1, 2.0 * logs[*a]);
                 source.rounding = share * model.rounding(logs[v]);
@@ -226,6 +228,17 @@ impl<'n> Analysis<'n> {
                             let step = libm::exp2(-plain);
                             source.inner +=
                                 step * step / 12.0 * self.statistics.mean_square(*u) / REAL_PART;
+                        }
+                        Term::Matrix(m) if self.packing.separate => {
+                            rescaled = true;
+                            // Entries are rounded to integers.
+                            let (step, count) = (libm::exp2(-plain), m.entries() as f64);
+                            source.inner += count / m.rows.max(1) as f64 * step * step / 12.0
+                                * self.statistics.mean_square(*u)
+                                / REAL_PART;
+                            if self.packing.squares.contains(u) {
+                                source.inner += share * model.key_noise(level + 1, logs[v] + prime);
+                            }
                         }
                         Term::Matrix(_) => {
                             rescaled = true;

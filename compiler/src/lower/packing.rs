@@ -10,6 +10,10 @@
 //! the phases of the strides to come: every phase of every channel is a block of slots with one common pitch, so that
 //! a strided convolution becomes a few shifts within a block and a shift of whole blocks, which wraps around.
 //!
+//! With several samples in a run a slot of the period is a block of as many slots, one for each sample. Where the samples
+//! fill a ciphertext, every element has a ciphertext of its own, and matrices become weighted sums of ciphertexts,
+//! without rotations; squares join the sums that follow them.
+//!
 //! The operand of a fold has no layout of its own: its groups' members lie one result's length apart, behind one
 //! another, wherever the result's elements are.
 
@@ -23,8 +27,8 @@ use crate::cost::{Limbs, Rates};
 use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::layout::Layout;
 pub(crate) use diagonals::{Shape, dense_diagonals, shape};
-use rules::rules;
-use std::collections::BTreeMap;
+use rules::{Rule, rules};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The layouts of all values.
 #[derive(Clone, Debug)]
@@ -35,6 +39,63 @@ pub(crate) struct Packing {
     pub(crate) of: Vec<usize>,
     /// For each value and term of a linear value that has a matrix, how it is applied.
     pub(crate) shapes: BTreeMap<(usize, usize), Shape>,
+    /// Whether every element has a ciphertext of its own, so that matrices become weighted sums.
+    pub(crate) separate: bool,
+    /// Squares that are made within the weighted sums that use them.
+    pub(crate) squares: BTreeSet<usize>,
+}
+
+impl Packing {
+    /// The samples that lie side by side.
+    pub(crate) fn samples(&self) -> usize {
+        self.layouts.first().map_or(1, |l| l.samples)
+    }
+}
+
+/// The packing of as many samples as there are slots: a ciphertext for each element.
+fn separate(network: &Network, levels: &[usize], slots: usize) -> Packing {
+    let class = classes(network);
+    let mut search = Search::new(network, &class, 1, slots);
+    let rows = search.options.iter().map(|(root, made)| (*root, made[0]));
+    let choice: Choice = rows.collect();
+    let of = class
+        .iter()
+        .map(|root| search.layout_of(*root, &choice))
+        .collect();
+    Packing {
+        layouts: search.layouts,
+        of,
+        shapes: BTreeMap::new(),
+        separate: true,
+        squares: joined_squares(network, levels),
+    }
+}
+
+/// The squares that only one matrix reads, alone and right below them.
+fn joined_squares(network: &Network, levels: &[usize]) -> BTreeSet<usize> {
+    let read_once = |u: usize| {
+        let readers = network
+            .values
+            .iter()
+            .flat_map(super::network::Value::operands);
+        readers.filter(|x| *x == u).count() == 1 && !network.outputs.contains(&u)
+    };
+    let joined = |(v, value): (usize, &super::network::Value)| match &value.kind {
+        Kind::Linear { terms, .. } => match terms.as_slice() {
+            [(u, Term::Matrix(_))] => {
+                let square = matches!(network.values[*u].kind, Kind::Square(_));
+                (square && read_once(*u) && levels[*u] == levels[v] + 1).then_some(*u)
+            }
+            _ => None,
+        },
+        _ => None,
+    };
+    network
+        .values
+        .iter()
+        .enumerate()
+        .filter_map(joined)
+        .collect()
 }
 
 /// Values that must share a layout: elementwise operands and results.
@@ -67,7 +128,7 @@ pub(crate) fn classes(network: &Network) -> Vec<usize> {
 }
 
 /// Chooses the layouts with the lowest cost of all matrices, by the rates of ring degree `2^log_n`. `levels[v]` is the level
-/// of value `v`.
+/// of value `v`; a power of two of samples lie side by side.
 pub(crate) fn choose(
     network: &Network,
     levels: &[usize],
@@ -75,9 +136,14 @@ pub(crate) fn choose(
     digit_size: usize,
     special: usize,
     rates: &Rates,
+    samples: usize,
 ) -> Packing {
+    let slots = 1 << (log_n - 1);
+    if samples == slots {
+        return separate(network, levels, samples);
+    }
     let class = classes(network);
-    let mut search = Search::new(network, &class, 1 << (log_n - 1));
+    let mut search = Search::new(network, &class, slots / samples, samples);
     let edges = edges(network, &class);
     let limbs = |e: usize| Limbs {
         q: levels[edges[e].value] as u64 + 2,
@@ -182,6 +248,8 @@ pub(crate) fn choose(
             .map(|l| used.iter().position(|u| u == l).unwrap_or(0))
             .collect(),
         shapes,
+        separate: false,
+        squares: BTreeSet::new(),
     }
 }
 
@@ -196,7 +264,9 @@ type Choice = BTreeMap<usize, usize>;
 
 /// The layouts that classes may have.
 struct Search<'n> {
+    /// The slots of one sample.
     slots: usize,
+    samples: usize,
     layouts: Vec<Layout>,
     /// The number of rules.
     rules: usize,
@@ -211,7 +281,7 @@ struct Search<'n> {
 }
 
 impl<'n> Search<'n> {
-    fn new(network: &'n Network, class: &[usize], slots: usize) -> Self {
+    fn new(network: &'n Network, class: &[usize], slots: usize, samples: usize) -> Self {
         let mut derived = BTreeMap::new();
         for (v, value) in network.values.iter().enumerate() {
             if let Kind::Fold(operand, fold) = &value.kind {
@@ -229,9 +299,14 @@ impl<'n> Search<'n> {
         let roots = (0..class.len()).filter(|v| class[*v] == *v);
         let shapes: BTreeMap<usize, (Vec<usize>, usize)> =
             roots.map(|r| (r, shape_of(r))).collect();
-        let rules = rules(shapes.values());
+        let rules = if slots == 1 {
+            vec![Rule::Dense]
+        } else {
+            rules(shapes.values())
+        };
         let mut search = Self {
             slots,
+            samples,
             layouts: Vec::new(),
             rules: rules.len(),
             options: BTreeMap::new(),
@@ -256,6 +331,10 @@ impl<'n> Search<'n> {
     }
 
     fn intern(&mut self, layout: Layout) -> usize {
+        let layout = Layout {
+            samples: self.samples,
+            ..layout
+        };
         match self.layouts.iter().position(|l| *l == layout) {
             Some(old) => old,
             None => {
@@ -312,6 +391,7 @@ fn unfolded(fold: &Fold, result: &Layout, slots: usize) -> Layout {
         shape: vec![fold.members.len()],
         period,
         ciphertexts: total / period,
+        samples: result.samples,
         positions,
     }
 }

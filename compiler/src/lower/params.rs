@@ -12,7 +12,7 @@ use super::network::{Kind, Network, Term};
 use super::noise::{Analysis, Candidate};
 use super::packing::{Packing, choose};
 use super::statistics::Statistics;
-use super::{LowerError, Options};
+use super::{Batch, LowerError, Options};
 use crate::cost::{Limbs, Rates, Work};
 use cipherloom_ir::params::{CkksLiteral, MAX_PRIME_BITS, MAX_PRIMES, SPECIAL_HEADROOM_BITS};
 use cipherloom_ir::security::{MAX_LOG_N, MIN_LOG_N};
@@ -40,6 +40,31 @@ const SPECIAL_BITS: f64 = SPECIAL_HEADROOM_BITS as f64 + 0.02;
 const DEEP: usize = 12;
 /// Up to this factor above the cheapest digit size, a larger ring is not tried.
 const ROOM: f64 = 1.5;
+
+/// The most samples of one run: the slots of the largest ring.
+pub(crate) const MAX_BATCH: usize = 1 << (MAX_LOG_N - 1);
+
+impl Batch {
+    /// The numbers of samples side by side that are tried in a ring of so many slots.
+    fn candidates(self, slots: usize) -> Vec<usize> {
+        let mut all = match self {
+            Batch::Samples(1) => vec![1],
+            Batch::Samples(samples) => vec![samples.next_power_of_two(), slots],
+            Batch::Max => vec![1, (slots / 64).max(1), (slots / 8).max(1), slots],
+        };
+        all.retain(|samples| *samples <= slots);
+        all.dedup();
+        all
+    }
+
+    /// How many samples share the price of a run.
+    fn shares(self, samples: usize) -> f64 {
+        match self {
+            Batch::Samples(_) => 1.0,
+            Batch::Max => samples as f64,
+        }
+    }
+}
 
 /// What was chosen.
 pub(crate) struct Chosen {
@@ -69,6 +94,11 @@ pub(crate) fn search(
     } else {
         0.0
     };
+    if let Batch::Samples(samples) = options.batch
+        && samples > MAX_BATCH
+    {
+        return Err(LowerError::Batch { samples });
+    }
     let asked = options.precision.unwrap_or(DEFAULT_BITS + spare);
     let mut closest: Option<(f64, u32)> = None;
     let mut best: Option<(f64, Chosen)> = None;
@@ -88,31 +118,33 @@ pub(crate) fn search(
         let special = special_primes(digit_size as f64 * CAPS[0] + SPECIAL_BITS);
         // Most primes are below 2^32 where the precision lets them.
         let rates = options.cost.ring(log_n).narrow;
-        let packing = choose(network, &levels.level, log_n, digit_size, special, &rates);
-        let max = group_max(levels, statistics);
-        let analysis = Analysis::new(network, levels, statistics, &packing, max);
-        let ring = Ring {
-            analysis: &analysis,
-            options,
-            rates,
-            log_n,
-            limit: f64::from(limit),
-            wanted: asked + SLACK_BITS,
-        };
-        let sizes = ring.digit_sizes();
-        let cheapest = sizes.first().map_or(0.0, |s| s.0);
-        let below = best.as_ref().map_or(f64::INFINITY, |(price, _)| *price);
-        let found = ring.cheapest(sizes, below, &mut closest);
-        let Some((price, chosen)) = found else {
-            if best.is_some() {
-                break;
+        let (mut done, mut any) = (best.is_some(), false);
+        for samples in options.batch.candidates(1 << (log_n - 1)) {
+            let (of, slots) = (&levels.level, samples);
+            let packing = choose(network, of, log_n, digit_size, special, &rates, slots);
+            let max = group_max(levels, statistics);
+            let analysis = Analysis::new(network, levels, statistics, &packing, max);
+            let ring = Ring {
+                analysis: &analysis,
+                options,
+                rates,
+                log_n,
+                limit: f64::from(limit),
+                wanted: asked + SLACK_BITS,
+            };
+            // What is compared is the price of a run, or of a sample.
+            let shared = options.batch.shares(samples);
+            let sizes = ring.digit_sizes();
+            let cheapest = sizes.first().map_or(0.0, |s| s.0);
+            let below = best.as_ref().map_or(f64::INFINITY, |(price, _)| *price);
+            if let Some((price, chosen)) = ring.cheapest(sizes, below * shared, &mut closest) {
+                // A ring twice as large may be cheaper where this one has no room for large digits.
+                done |= price < ROOM * cheapest;
+                any = true;
+                best = Some((price / shared, chosen));
             }
-            continue;
-        };
-        // A ring twice as large may be cheaper where this one has no room for large digits.
-        let done = best.is_some() || price < ROOM * cheapest;
-        best = Some((price, chosen));
-        if done {
+        }
+        if done || best.is_some() && !any {
             break;
         }
     }
@@ -288,6 +320,7 @@ fn cost(
         let level = levels.level[v];
         let ciphertexts = packing.layouts[packing.of[v]].ciphertexts;
         match &value.kind {
+            Kind::Square(_) if packing.squares.contains(&v) => {}
             Kind::Mul(..) | Kind::Square(_) => {
                 (0..ciphertexts).for_each(|_| work += limbs(level).multiply(true));
             }
@@ -296,6 +329,17 @@ fn cost(
                     let limbs = limbs(level + program.depth() - sum.depth);
                     let (products, terms) = (sum.products.len() as u64, sum.terms.len() as u64);
                     (0..ciphertexts).for_each(|_| work += limbs.combine(products, terms, true));
+                }
+            }
+            Kind::Linear { terms, .. } if packing.separate => {
+                for (u, term) in terms {
+                    if let Term::Matrix(m) = term {
+                        let squares = packing.squares.contains(u);
+                        // Operands that are squared within the sum are one level higher.
+                        let limbs = limbs(level + usize::from(squares));
+                        let (entries, rows) = (m.entries() as u64, m.rows as u64);
+                        work += limbs.weighted_sums(entries, rows, squares, true);
+                    }
                 }
             }
             Kind::Linear { terms, .. } => {

@@ -11,6 +11,7 @@ mod verify;
 mod verify_combine;
 
 pub use text::{parse, print};
+pub(crate) use verify::matrix_faults;
 pub use verify::{Fault, verify, verify_structure};
 
 use crate::graph::{Dag, NodeId};

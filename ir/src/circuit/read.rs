@@ -91,11 +91,17 @@ pub(crate) fn read_layout(
     let period = cursor.number()?;
     cursor.expect("ciphertexts")?;
     let ciphertexts = cursor.number()?;
+    let samples = if cursor.accept("samples") {
+        cursor.number()?
+    } else {
+        1
+    };
     cursor.expect("at")?;
     Ok(Layout {
         shape,
         period,
         ciphertexts,
+        samples,
         positions: cursor.positions(budget)?,
     })
 }

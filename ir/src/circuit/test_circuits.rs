@@ -148,6 +148,7 @@ pub(super) fn circuit() -> Circuit {
                 shape: vec![1, 4],
                 period: 4,
                 ciphertexts: 1,
+                samples: 1,
                 positions: vec![3, 2, 1, 0],
             },
             Layout::dense(vec![1, 2], 4096),

@@ -191,12 +191,22 @@ fn spell_op(circuit: &Circuit, op: &CircuitOp, operands: &[NodeId], scales: &mut
 /// Shape, period, number of ciphertexts and positions.
 pub(crate) fn spell_layout(layout: &Layout) -> String {
     format!(
-        "{} period {} ciphertexts {} at {}",
+        "{} period {} ciphertexts {}{} at {}",
         text::shape(&layout.shape),
         layout.period,
         layout.ciphertexts,
+        spell_samples(layout.samples),
         text::positions(&layout.positions)
     )
+}
+
+/// How many samples lie side by side, where there are several.
+pub(crate) fn spell_samples(samples: usize) -> String {
+    if samples == 1 {
+        String::new()
+    } else {
+        format!(" samples {samples}")
+    }
 }
 
 /// The hash by which a large matrix is named.

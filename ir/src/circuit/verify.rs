@@ -49,7 +49,7 @@ pub fn verify_structure(circuit: &Circuit) -> Vec<Fault> {
     }
     let mut names = BTreeSet::new();
     for m in &circuit.matrices {
-        general(format!("matrix @{}", m.name), matrix(m));
+        general(format!("matrix @{}", m.name), matrix_faults(m));
         if !names.insert(&m.name) {
             general(
                 format!("matrix @{}", m.name),
@@ -85,7 +85,8 @@ pub fn verify_structure(circuit: &Circuit) -> Vec<Fault> {
     faults
 }
 
-fn matrix(m: &Matrix) -> Vec<String> {
+/// Faults of a matrix: rows that do not divide its entries, columns out of order or range, values that are not finite.
+pub(crate) fn matrix_faults(m: &Matrix) -> Vec<String> {
     let mut faults = Vec::new();
     let starts_fit = m.rows.checked_add(1) == Some(m.row_starts.len())
         && m.row_starts.first() == Some(&0)

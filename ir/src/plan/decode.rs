@@ -4,15 +4,17 @@
 use super::sections::{Reader, shape, size};
 use super::{
     Block, ClientPlan, Diagonal, Estimates, KeyRequest, Plan, PlanApproximation, PlanError,
-    PlanPort, Register, RotationKeySpec, SlotVector, Step, StepOp, Transform, module_wire, proto,
+    PlanPort, Register, RotationKeySpec, SlotVector, Step, StepOp, Transform, Weights, module_wire,
+    proto,
 };
-use crate::circuit::MAX_COMBINED;
+use crate::circuit::{MAX_COMBINED, Matrix};
 use crate::container::PlanId;
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
 use crate::security::Security;
 use crate::tensor::Module;
 use crate::value::Range;
+use std::sync::Arc;
 
 fn bad(what: impl Into<String>) -> PlanError {
     PlanError::Malformed(what.into())
@@ -133,11 +135,37 @@ fn transform(transform: proto::Transform, reader: &mut Reader<'_>) -> Result<Tra
     Ok(Transform {
         name: transform.name,
         period: size(transform.period)?,
+        samples: size(transform.more_samples.wrapping_add(1))?,
         level: transform.level as usize,
         plain_scale: scale(transform.plain_scale)?,
         baby_step: size(transform.baby_step)?,
         folds: transform.folds,
         blocks,
+    })
+}
+
+fn weights(weights: proto::Weights, reader: &mut Reader<'_>) -> Result<Weights, PlanError> {
+    space(weights.key_space)?;
+    let counts = reader.numbers(weights.counts)?;
+    let mut row_starts = Vec::with_capacity(counts.len() + 1);
+    row_starts.push(0_usize);
+    let mut end = 0_usize;
+    for count in &counts {
+        let next = end.checked_add(*count as usize);
+        end = next.ok_or_else(|| bad("the rows of a matrix are too long"))?;
+        row_starts.push(end);
+    }
+    Ok(Weights {
+        matrix: Arc::new(Matrix {
+            name: weights.name,
+            rows: counts.len(),
+            cols: size(weights.cols)?,
+            row_starts,
+            columns: reader.numbers(weights.columns)?,
+            values: reader.array(weights.values)?,
+        }),
+        plain_scale: scale(weights.plain_scale)?,
+        bias: reader.array(weights.bias)?,
     })
 }
 
@@ -168,6 +196,13 @@ fn step_op(op: proto::StepOp) -> Result<StepOp, PlanError> {
             dst: registers(t.dst),
             rescale: t.rescale,
             bias: t.bias,
+        },
+        Wire::WeightedSums(s) => StepOp::WeightedSums {
+            weights: s.weights,
+            src: registers(s.src),
+            dst: registers(s.dst),
+            squares: s.squares,
+            rescale: s.rescale,
         },
         Wire::Mul(o) => StepOp::Mul {
             dst: r(o.dst),
@@ -267,6 +302,11 @@ pub(super) fn server_plan(
         .into_iter()
         .map(|t| transform(t, reader))
         .collect::<Result<_, _>>()?;
+    let weights = message
+        .weights
+        .into_iter()
+        .map(|w| weights(w, reader))
+        .collect::<Result<_, _>>()?;
     let vectors = message
         .vectors
         .into_iter()
@@ -288,6 +328,7 @@ pub(super) fn server_plan(
         inputs,
         outputs,
         transforms,
+        weights,
         vectors,
         steps: message
             .steps

@@ -3,7 +3,7 @@
 use super::sections::Writer;
 use super::{
     ClientPlan, KeyRequest, Plan, PlanApproximation, PlanPort, Register, Step, StepOp, Transform,
-    module_wire, proto,
+    Weights, module_wire, proto,
 };
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
@@ -97,6 +97,22 @@ fn transform(transform: &Transform, writer: &mut Writer) -> proto::Transform {
         folds: transform.folds.clone(),
         blocks: blocks.collect(),
         key_space: 0,
+        more_samples: (transform.samples as u64).wrapping_sub(1),
+    }
+}
+
+fn weights(weights: &Weights, writer: &mut Writer) -> proto::Weights {
+    let matrix = &weights.matrix;
+    let counts = matrix.row_starts.windows(2).map(|w| (w[1] - w[0]) as u32);
+    proto::Weights {
+        name: matrix.name.clone(),
+        cols: matrix.cols as u64,
+        counts: Some(writer.numbers(&counts.collect::<Vec<u32>>())),
+        columns: Some(writer.numbers(&matrix.columns)),
+        values: Some(writer.array(&matrix.values)),
+        plain_scale: fraction(&weights.plain_scale),
+        bias: Some(writer.array(&weights.bias)),
+        key_space: 0,
     }
 }
 
@@ -138,6 +154,19 @@ fn step_op(op: &StepOp) -> proto::StepOp {
             dst: registers(dst),
             rescale: *rescale,
             bias: bias.clone(),
+        }),
+        StepOp::WeightedSums {
+            weights,
+            src,
+            dst,
+            squares,
+            rescale,
+        } => Wire::WeightedSums(proto::WeightedSums {
+            weights: *weights,
+            src: registers(src),
+            dst: registers(dst),
+            squares: *squares,
+            rescale: *rescale,
         }),
         StepOp::Mul { dst, a, b, rescale } => Wire::Mul(Arithmetic {
             rescale: *rescale,
@@ -225,6 +254,7 @@ pub(super) fn server_plan(plan: &Plan, writer: &mut Writer) -> proto::ServerPlan
             .iter()
             .map(|t| transform(t, writer))
             .collect(),
+        weights: plan.weights.iter().map(|w| weights(w, writer)).collect(),
         vectors: plan
             .vectors
             .iter()
@@ -289,6 +319,13 @@ fn hash(message: &impl prost::Message, writer: &Writer) -> String {
 pub(super) fn hash_transform(t: &Transform) -> String {
     let mut writer = Writer::default();
     let message = transform(t, &mut writer);
+    hash(&message, &writer)
+}
+
+/// The hash by which a text names the weights of sums.
+pub(super) fn hash_weights(w: &Weights) -> String {
+    let mut writer = Writer::default();
+    let message = weights(w, &mut writer);
     hash(&message, &writer)
 }
 

@@ -15,6 +15,9 @@ const TABLE_BYTES: u64 = 64;
 /// Buffers that threads use at once are counted for this many.
 pub(super) const THREADS: u64 = 4;
 
+/// Bytes that weighted sums take at most before they are divided.
+pub const OPEN_SUMS: u64 = 256 << 20;
+
 /// What all keys of a plan take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KeyBytes {
@@ -76,6 +79,12 @@ fn recipes(plan: &Plan) -> u64 {
         .flat_map(|b| &b.diagonals);
     let numbers = diagonals.map(|d| d.values.len()).sum::<usize>()
         + plan.vectors.iter().map(|v| v.values.len()).sum::<usize>()
+        // Entry and column, in the plan and as the kernels read them.
+        + plan
+            .weights
+            .iter()
+            .map(|w| 3 * w.matrix.values.len() + w.bias.len())
+            .sum::<usize>()
         + plan
             .clear
             .constants
@@ -91,9 +100,10 @@ fn constants(plan: &Plan) -> u64 {
     let transform = |t: &Transform| {
         let diagonals: usize = t.blocks.iter().map(|b| b.diagonals.len()).sum();
         let words: u64 = primes(params, t.level).map(word_bytes).sum();
-        (diagonals * 2 * t.period) as u64 * words
+        (diagonals * 2 * t.period * t.samples) as u64 * words
     };
     let vectors: usize = plan.vectors.iter().map(|v| v.values.len()).sum();
+    let vectors = vectors * plan.samples();
     plan.transforms.iter().map(transform).sum::<u64>() + (2 * 8 * vectors * params.q.len()) as u64
 }
 
@@ -133,12 +143,28 @@ fn transform_scratch(params: &CkksLiteral, t: &Transform) -> u64 {
 fn execution(plan: &Plan) -> u64 {
     let params = &plan.params;
     let ciphertext = |level: usize| rows(params, 2 * (level + 1));
+    // Between weighted sums values lie in words of their primes' size.
+    let compact = |level: usize| {
+        let words = params.q.iter().take(level + 1).map(|q| word_bytes(*q));
+        2 * params.n() as u64 * words.sum::<u64>()
+    };
     let mut sizes: BTreeMap<Register, u64> = BTreeMap::new();
+    let mut given = 0;
     for port in &plan.inputs {
-        sizes.extend(port.registers.iter().map(|r| (*r, ciphertext(port.level))));
+        let size = if plan.weights.is_empty() {
+            ciphertext(port.level)
+        } else {
+            compact(port.level)
+        };
+        sizes.extend(port.registers.iter().map(|r| (*r, size)));
+        // The ciphertexts as they came stay, and what is left of their file: one part in full words, and half as much.
+        given += port.registers.len() as u64 * rows(params, port.level + 1) * 3 / 2;
     }
-    let inputs: u64 = sizes.values().sum();
-    let (mut live, mut peak) = (inputs, inputs);
+    if plan.weights.is_empty() {
+        given = 2 * sizes.values().sum::<u64>();
+    }
+    let mut live: u64 = sizes.values().sum();
+    let mut peak = live;
     for step in &plan.steps {
         let scratch = match &step.op {
             StepOp::LinearTransform { transform, .. } => plan
@@ -147,6 +173,11 @@ fn execution(plan: &Plan) -> u64 {
                 .map_or(0, |t| transform_scratch(params, t)),
             StepOp::Combine { products, .. } if products.is_empty() => {
                 2 * ciphertext(step.level + 1)
+            }
+            StepOp::WeightedSums { squares, .. } => {
+                // Some results at a time before their division, and a relinearisation for each thread.
+                let limbs = step.level + 3 + params.p.len();
+                OPEN_SUMS + THREADS * rows(params, if *squares { 8 } else { 4 } * limbs)
             }
             StepOp::Mul { .. }
             | StepOp::Square { .. }
@@ -164,10 +195,13 @@ fn execution(plan: &Plan) -> u64 {
             | StepOp::AddVector { .. }
             | StepOp::DropLevel { .. } => ciphertext(step.level),
         };
+        let size = match &step.op {
+            StepOp::WeightedSums { .. } => compact(step.level),
+            _ => ciphertext(step.level),
+        };
         for register in step.op.results() {
-            live += ciphertext(step.level);
-            let replaced = sizes.insert(register, ciphertext(step.level));
-            live -= replaced.unwrap_or(0);
+            live += size;
+            live -= sizes.insert(register, size).unwrap_or(0);
         }
         peak = peak.max(live + scratch);
         for register in &step.free {
@@ -175,7 +209,7 @@ fn execution(plan: &Plan) -> u64 {
         }
     }
     // The file of the inputs stays beside them.
-    peak + 2 * inputs
+    peak + given
 }
 
 /// The peak of the resident memory, in bytes, of a process that executes a plan that passed the verifier and holds all

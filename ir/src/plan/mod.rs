@@ -20,9 +20,11 @@ mod text;
 mod verify;
 mod verify_parts;
 mod verify_steps;
+#[cfg(test)]
+mod weighted_tests;
 mod wire;
 
-pub use memory::{KeyBytes, key_bytes, run_bytes};
+pub use memory::{KeyBytes, OPEN_SUMS, key_bytes, run_bytes};
 pub use residency::{Residency, residency};
 pub use simulate::{SimulateError, Simulator, simulate};
 pub use tail::{MAX_TAIL_ELEMENTS, MAX_TAIL_OPERATIONS, ResultPort, may_finish};
@@ -33,6 +35,7 @@ pub use wire::{
     PlanError, client_plan_from_bytes, client_plan_to_bytes, plan_from_bytes, plan_to_bytes,
 };
 
+use crate::circuit::Matrix;
 use crate::container::PlanId;
 use crate::layout::Layout;
 use crate::params::CkksLiteral;
@@ -40,6 +43,7 @@ use crate::scale::Scale;
 use crate::tensor;
 use crate::value::{DType, Range};
 use std::fmt;
+use std::sync::Arc;
 
 /// A register: holds one ciphertext; printed `r3`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,8 +86,11 @@ pub struct Block {
 pub struct Transform {
     /// A name for people.
     pub name: String,
-    /// The period of operand and result vectors, a power of two.
+    /// The period of operand and result vectors, a power of two, in blocks of `samples` slots.
     pub period: usize,
+    /// The samples that lie side by side (see [`Layout`]): all rotations are by multiples of it, and each value of a
+    /// diagonal serves as many slots.
+    pub samples: usize,
     /// The level at which it is applied.
     pub level: usize,
     /// The scale at which the diagonals are encoded.
@@ -119,6 +126,17 @@ impl Transform {
     }
 }
 
+/// A matrix whose entries multiply whole ciphertexts: each result is a weighted sum of the operands or of their squares.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Weights {
+    /// One row per result, one column per operand; its name is for people.
+    pub matrix: Arc<Matrix>,
+    /// The scale at which the entries are rounded to integers.
+    pub plain_scale: Scale,
+    /// What is added to each result at its own scale, after the rescale; empty for nothing.
+    pub bias: Vec<f64>,
+}
+
 /// A constant slot vector: added to a value at its own scale and level, or multiplied.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlotVector {
@@ -144,13 +162,29 @@ pub enum StepOp {
         /// Indices into [`Plan::vectors`], one per result; empty for none. Added last.
         bias: Vec<u32>,
     },
+    /// Weighted sums of operands of one level and scale, or of their squares.
+    ///
+    /// Sums of squares are divided by the last prime, then relinearised and divided once more: two levels for a square
+    /// and a matrix, with one relinearisation per result.
+    WeightedSums {
+        /// Index into [`Plan::weights`].
+        weights: u32,
+        /// The operands, one per column.
+        src: Vec<Register>,
+        /// The results, one per row.
+        dst: Vec<Register>,
+        /// Whether the operands are squared; then the results are rescaled.
+        squares: bool,
+        /// Whether the results are rescaled, with squares twice.
+        rescale: bool,
+    },
     /// `dst = a`, then `dst += rotate(dst, r)` for each rotation in order.
     Fold {
         /// The result.
         dst: Register,
         /// The operand.
         a: Register,
-        /// The rotations, at least one.
+        /// The rotations, at least one, in blocks of as many slots as a run has samples.
         rotations: Vec<u32>,
     },
     /// `dst = a * b`, relinearised.
@@ -360,7 +394,9 @@ pub struct Plan {
     pub outputs: Vec<PlanPort>,
     /// The transforms.
     pub transforms: Vec<Transform>,
-    /// The slot vectors.
+    /// The matrices of weighted sums.
+    pub weights: Vec<Weights>,
+    /// The slot vectors, of one period: with several samples in a run each value serves as many slots.
     pub vectors: Vec<SlotVector>,
     /// The steps, in order.
     pub steps: Vec<Step>,
@@ -397,10 +433,20 @@ pub struct PlanApproximation {
 }
 
 impl Plan {
+    /// How many samples one run takes.
+    pub fn samples(&self) -> usize {
+        samples(&self.inputs)
+    }
+
     /// The model's outputs, as users get them.
     pub fn results(&self) -> Vec<ResultPort> {
         tail::results(tail::plain(&self.outputs), self.tail.as_ref())
     }
+}
+
+/// The samples that ports of one plan hold side by side.
+fn samples(ports: &[PlanPort]) -> usize {
+    ports.first().map_or(1, |p| p.layout.samples.max(1))
 }
 
 /// What a client needs, and nothing of the weights.
@@ -423,6 +469,11 @@ pub struct ClientPlan {
 }
 
 impl ClientPlan {
+    /// How many samples one run takes.
+    pub fn samples(&self) -> usize {
+        samples(&self.inputs)
+    }
+
     /// The model's outputs, as users get them.
     pub fn results(&self) -> Vec<ResultPort> {
         tail::results(tail::plain(&self.outputs), self.tail.as_ref())

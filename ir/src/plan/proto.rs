@@ -38,6 +38,40 @@ pub(crate) struct ServerPlan {
     pub(crate) tail: Option<Module>,
     #[prost(message, repeated, tag = "14")]
     pub(crate) approximations: Vec<Approximation>,
+    #[prost(message, repeated, tag = "15")]
+    pub(crate) weights: Vec<Weights>,
+}
+
+/// A matrix whose entries multiply ciphertexts, compressed by rows.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Weights {
+    #[prost(string, tag = "1")]
+    pub(crate) name: String,
+    #[prost(uint64, tag = "2")]
+    pub(crate) cols: u64,
+    /// The number of entries of each row.
+    #[prost(message, optional, tag = "3")]
+    pub(crate) counts: Option<Indices>,
+    /// The column of each entry.
+    #[prost(message, optional, tag = "4")]
+    pub(crate) columns: Option<Indices>,
+    #[prost(message, optional, tag = "5")]
+    pub(crate) values: Option<Array>,
+    #[prost(message, optional, tag = "6")]
+    pub(crate) plain_scale: Option<Fraction>,
+    #[prost(message, optional, tag = "7")]
+    pub(crate) bias: Option<Array>,
+    #[prost(uint32, tag = "8")]
+    pub(crate) key_space: u32,
+}
+
+/// Numbers in the index section.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub(crate) struct Indices {
+    #[prost(uint64, tag = "1")]
+    pub(crate) offset: u64,
+    #[prost(uint64, tag = "2")]
+    pub(crate) count: u64,
 }
 
 /// A function that a polynomial stands for.
@@ -159,6 +193,9 @@ pub(crate) struct Layout {
     pub(crate) count: u64,
     #[prost(bool, tag = "6")]
     pub(crate) dense: bool,
+    /// One less than the samples that lie side by side.
+    #[prost(uint64, tag = "7")]
+    pub(crate) more_samples: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -246,6 +283,9 @@ pub(crate) struct Transform {
     pub(crate) blocks: Vec<Block>,
     #[prost(uint32, tag = "8")]
     pub(crate) key_space: u32,
+    /// One less than the samples that lie side by side.
+    #[prost(uint64, tag = "9")]
+    pub(crate) more_samples: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -294,7 +334,7 @@ pub(crate) struct Step {
     pub(crate) approximation: Option<f64>,
     #[prost(
         oneof = "StepOp",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28"
     )]
     pub(crate) op: Option<StepOp>,
 }
@@ -325,6 +365,22 @@ pub(crate) enum StepOp {
     Combine(Combine),
     #[prost(message, tag = "27")]
     Fold(Arithmetic),
+    #[prost(message, tag = "28")]
+    WeightedSums(WeightedSums),
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct WeightedSums {
+    #[prost(uint32, tag = "1")]
+    pub(crate) weights: u32,
+    #[prost(uint32, repeated, tag = "2")]
+    pub(crate) src: Vec<u32>,
+    #[prost(uint32, repeated, tag = "3")]
+    pub(crate) dst: Vec<u32>,
+    #[prost(bool, tag = "4")]
+    pub(crate) squares: bool,
+    #[prost(bool, tag = "5")]
+    pub(crate) rescale: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

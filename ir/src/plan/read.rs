@@ -1,9 +1,9 @@
 //! The lines of a plan's text.
 
-use super::encode::{hash_module, hash_transform};
+use super::encode::{hash_module, hash_transform, hash_weights};
 use super::{
     Estimates, KeyRequest, Plan, PlanApproximation, PlanPort, Register, RotationKeySpec,
-    SlotVector, Step, StepOp, Transform,
+    SlotVector, Step, StepOp, Transform, Weights,
 };
 use crate::circuit::read::read_layout;
 use crate::scale::Scale;
@@ -15,6 +15,9 @@ use crate::text::{
 use crate::value::{Range, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// The most registers of one list.
+const MAX_REGISTERS: usize = 1 << 20;
 
 /// What the line `exact` says of a step.
 struct Exact {
@@ -41,6 +44,7 @@ pub(super) fn read_lines(
         inputs: vec![],
         outputs: vec![],
         transforms: vec![],
+        weights: vec![],
         vectors: vec![],
         steps: vec![],
         keys: KeyRequest::default(),
@@ -55,6 +59,8 @@ pub(super) fn read_lines(
         .iter()
         .map(|t| (hash_transform(t), t))
         .collect();
+    let weights: BTreeMap<String, &Weights> =
+        donor.weights.iter().map(|w| (hash_weights(w), w)).collect();
     let vectors: BTreeMap<String, &SlotVector> = donor
         .vectors
         .iter()
@@ -113,15 +119,11 @@ pub(super) fn read_lines(
                 .push(read_port(&mut cursor, &scales, &mut budget)?),
             "transform" => {
                 numbered(&mut cursor, 't', plan.transforms.len())?;
-                // What stands between name and hash is for people: the hash is over all of it.
-                while !cursor.accept("blake3") {
-                    cursor.any()?;
-                }
-                let found = transforms.get(&cursor.text()?);
-                plan.transforms.push(
-                    (*found.ok_or_else(|| cursor.error("the donor has no such transform"))?)
-                        .clone(),
-                );
+                plan.transforms.push(named(&mut cursor, &transforms)?);
+            }
+            "weights" => {
+                numbered(&mut cursor, 'w', plan.weights.len())?;
+                plan.weights.push(named(&mut cursor, &weights)?);
             }
             "vector" => {
                 numbered(&mut cursor, 'v', plan.vectors.len())?;
@@ -159,6 +161,19 @@ pub(super) fn read_lines(
         return Err(head.error("there is no line `clear`"));
     }
     Ok(plan)
+}
+
+/// What the donor has under the hash at a line's end. What stands before it is for people: the hash is over all of it.
+fn named<T: Clone>(
+    cursor: &mut Cursor<'_, '_>,
+    donor: &BTreeMap<String, &T>,
+) -> Result<T, ParseError> {
+    while !cursor.accept("blake3") {
+        cursor.any()?;
+    }
+    let found = donor.get(&cursor.text()?);
+    let found = found.ok_or_else(|| cursor.error("the donor has nothing of this hash"))?;
+    Ok(T::clone(found))
 }
 
 /// The number behind a letter: `r3`.
@@ -298,8 +313,7 @@ fn read_port(
     cursor.equals()?;
     let mut registers = Vec::new();
     while !cursor.accept("layout") {
-        let word = cursor.word()?;
-        registers.push(Register(letter(cursor, word, 'r')?));
+        read_registers(cursor, &mut registers)?;
     }
     let layout = read_layout(cursor, budget)?;
     Ok(PlanPort {
@@ -314,6 +328,22 @@ fn read_port(
         registers,
         noise,
     })
+}
+
+/// A register, or a list of them as runs of numbers.
+fn read_registers(
+    cursor: &mut Cursor<'_, '_>,
+    registers: &mut Vec<Register>,
+) -> Result<(), ParseError> {
+    if let Some(Kind::List(_)) = cursor.peek() {
+        // A plan holds fewer registers than this.
+        let mut budget = MAX_REGISTERS;
+        registers.extend(cursor.positions(&mut budget)?.into_iter().map(Register));
+    } else {
+        let word = cursor.word()?;
+        registers.push(Register(letter(cursor, word, 'r')?));
+    }
+    Ok(())
 }
 
 /// The parts of a step's row.
@@ -332,6 +362,7 @@ struct Parts<'a> {
     constant: Option<f64>,
     rotations: Vec<u32>,
     rescaled: bool,
+    squares: bool,
 }
 
 impl<'a> Parts<'a> {
@@ -341,13 +372,22 @@ impl<'a> Parts<'a> {
     ) -> Result<(Self, &'a str), ParseError> {
         let mut parts = Self::default();
         while !matches!(cursor.peek(), Some(Kind::Equals)) {
-            let word = cursor.word()?;
-            parts.results.push(Register(letter(cursor, word, 'r')?));
+            read_registers(cursor, &mut parts.results)?;
         }
         cursor.equals()?;
         let op = cursor.word()?;
         let mut section = "";
         while !cursor.is_done() {
+            if let Some(Kind::List(_)) = cursor.peek() {
+                let freed = section == "free";
+                let list = if freed {
+                    &mut parts.free
+                } else {
+                    &mut parts.operands
+                };
+                read_registers(cursor, list)?;
+                continue;
+            }
             match cursor.word()? {
                 "by" => parts.by = Some(cursor.word()?),
                 "value" => parts.value = Some(cursor.number()?),
@@ -367,6 +407,7 @@ impl<'a> Parts<'a> {
                 }
                 "rotations" => parts.rotations = cursor.list()?,
                 "rescaled" => parts.rescaled = true,
+                "squares" => parts.squares = true,
                 word @ ("bias" | "free") => section = word,
                 word if section == "bias" => parts.bias.push(letter(cursor, word, 'v')?),
                 word if section == "free" => parts.free.push(Register(letter(cursor, word, 'r')?)),
@@ -416,6 +457,13 @@ fn read_step(
             dst: parts.results.clone(),
             rescale,
             bias: parts.bias.clone(),
+        },
+        "weighted_sums" => StepOp::WeightedSums {
+            weights: by('w')?,
+            src: parts.operands.clone(),
+            dst: parts.results.clone(),
+            squares: parts.squares,
+            rescale,
         },
         "mul" => {
             let (dst, a, b) = binary()?;

@@ -67,7 +67,7 @@ struct Size {
 
 impl Size {
     fn new(plan: &Plan, t: &Transform) -> Self {
-        let width = 2 * t.period as u64;
+        let width = 2 * (t.period * t.samples) as u64;
         let diagonals = || t.blocks.iter().flat_map(|b| &b.diagonals);
         let words = width * diagonals().count() as u64;
         let largest = diagonals()

@@ -6,7 +6,7 @@
 //! reader knows how much it is going to allocate; [`Reader`] refuses what is out of proportion to the file.
 
 use super::PlanError;
-use super::proto::{Array, Layout as WireLayout};
+use super::proto::{Array, Indices, Layout as WireLayout};
 use crate::container::Container;
 use crate::layout::Layout;
 
@@ -84,6 +84,14 @@ impl Writer {
         offset
     }
 
+    /// Stores indices; yields where they are.
+    pub(super) fn numbers(&mut self, list: &[u32]) -> Indices {
+        Indices {
+            offset: self.indices(list),
+            count: list.len() as u64,
+        }
+    }
+
     /// Stores a layout.
     pub(crate) fn layout(&mut self, layout: &Layout) -> WireLayout {
         let dense = layout
@@ -103,6 +111,7 @@ impl Writer {
             index_offset,
             count: layout.positions.len() as u64,
             dense,
+            more_samples: (layout.samples as u64).wrapping_sub(1),
         }
     }
 
@@ -224,6 +233,12 @@ impl<'a> Reader<'a> {
         Ok(values)
     }
 
+    /// Whole numbers.
+    pub(super) fn numbers(&mut self, list: Option<Indices>) -> Result<Vec<u32>, PlanError> {
+        let list = list.ok_or_else(|| bad("a list of numbers is missing"))?;
+        self.indices(list.offset, list.count)
+    }
+
     /// A layout, unchecked but for its allocation.
     pub(crate) fn layout(&mut self, layout: Option<WireLayout>) -> Result<Layout, PlanError> {
         let layout = layout.ok_or_else(|| bad("a layout is missing"))?;
@@ -237,6 +252,7 @@ impl<'a> Reader<'a> {
             shape: shape(&layout.shape)?,
             period: size(layout.period)?,
             ciphertexts: size(layout.ciphertexts)?,
+            samples: size(layout.more_samples.wrapping_add(1))?,
             positions,
         })
     }

@@ -9,6 +9,7 @@ mod combine;
 mod spread;
 pub(crate) mod state;
 mod transform;
+mod weighted;
 
 use super::{Plan, PlanPort, Register, StepOp};
 use crate::noise::{NoiseModel, REAL_PART};
@@ -45,6 +46,8 @@ pub struct Simulator<'p> {
     plan: &'p Plan,
     model: NoiseModel,
     transforms: Vec<Prepared>,
+    /// For each matrix of weighted sums, its entries as integers over its scale.
+    weights: Vec<Vec<f64>>,
     /// The logarithm of each register's scale and its level.
     known: Vec<Option<(f64, usize)>>,
     /// For each register, in how many slots its errors count apart: all that any later step reads as different slots.
@@ -83,8 +86,9 @@ impl<'p> Simulator<'p> {
         let spread = spread::find(plan, known.len());
         Ok(Self {
             plan,
-            model: NoiseModel::new(&plan.params),
+            model: NoiseModel::new(&plan.params).of_samples(plan.samples()),
             transforms,
+            weights: plan.weights.iter().map(weighted::rounded).collect(),
             known,
             spread,
         })
@@ -288,6 +292,7 @@ impl<'p> Simulator<'p> {
                 self.finish(state, *dst, values, 0.0, variance)?;
             }
             StepOp::Combine { .. } => self.combine(op, state)?,
+            StepOp::WeightedSums { .. } => self.weighted_sums(op, state)?,
             StepOp::Rescale { dst, a } => {
                 let values = state.get(*a)?.to_vec();
                 let variance = self.rounding(*dst, true)?;

@@ -22,6 +22,7 @@ impl Plan {
                         transform.folds.clone(),
                     ];
                     for steps in needed.into_iter().flatten() {
+                        let steps = steps.saturating_mul(transform.samples as u32);
                         let level = rotations.entry(steps).or_default();
                         *level = (*level).max(transform.level as u32);
                     }
@@ -29,9 +30,16 @@ impl Plan {
                 StepOp::Fold { rotations: all, .. } => {
                     let level = u32::try_from(step.level).unwrap_or(u32::MAX);
                     for steps in all {
-                        let known = rotations.entry(*steps).or_default();
+                        let steps = steps.saturating_mul(self.samples() as u32);
+                        let known = rotations.entry(steps).or_default();
                         *known = (*known).max(level);
                     }
+                }
+                StepOp::WeightedSums { squares: true, .. } => {
+                    // Relinearised after the first of two divisions.
+                    let level = u32::try_from(step.level).unwrap_or(u32::MAX);
+                    let level = level.saturating_add(1);
+                    relinearization = Some(relinearization.unwrap_or(0).max(level));
                 }
                 StepOp::Combine { products, .. } if products.is_empty() => {}
                 StepOp::Mul { rescale, .. }
@@ -60,7 +68,7 @@ impl StepOp {
     /// The registers that the step reads, in order.
     pub fn operands(&self) -> Vec<Register> {
         match self {
-            StepOp::LinearTransform { src, .. } => src.clone(),
+            StepOp::LinearTransform { src, .. } | StepOp::WeightedSums { src, .. } => src.clone(),
             StepOp::Mul { a, b, .. } | StepOp::Add { a, b, .. } | StepOp::Sub { a, b, .. } => {
                 vec![*a, *b]
             }
@@ -84,7 +92,7 @@ impl StepOp {
     /// The registers that the step writes, in order.
     pub fn results(&self) -> Vec<Register> {
         match self {
-            StepOp::LinearTransform { dst, .. } => dst.clone(),
+            StepOp::LinearTransform { dst, .. } | StepOp::WeightedSums { dst, .. } => dst.clone(),
             StepOp::Mul { dst, .. }
             | StepOp::Add { dst, .. }
             | StepOp::Sub { dst, .. }

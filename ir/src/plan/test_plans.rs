@@ -119,6 +119,7 @@ pub(super) fn plan() -> Plan {
     let transform = Transform {
         name: "conv".into(),
         period: 8,
+        samples: 1,
         level: 4,
         plain_scale: w.clone(),
         baby_step: 4,
@@ -277,6 +278,7 @@ pub(super) fn plan() -> Plan {
             shape: vec![1, 1, 2, 4],
             period: 8,
             ciphertexts: 1,
+            samples: 1,
             positions: vec![7, 6, 5, 4, 3, 2, 1, 0],
         },
         level: 4,
@@ -300,6 +302,7 @@ pub(super) fn plan() -> Plan {
         inputs: vec![input],
         outputs: vec![output],
         transforms: vec![transform],
+        weights: vec![],
         vectors: vec![
             SlotVector {
                 name: "bias.0".into(),
@@ -347,6 +350,48 @@ pub(super) fn plan() -> Plan {
             ..plan.steps[5].clone()
         },
     );
+    plan.keys = plan.required_keys();
+    plan
+}
+
+/// Results of the weighted sums of [`weighted`].
+pub(super) const ROWS: u32 = 40;
+
+/// The plan with a step of weighted sums of squares, number 5.
+pub(super) fn weighted() -> Plan {
+    let mut plan = plan();
+    let (w, q) = (Scale::pow2(24), plan.params.q.clone());
+    plan.weights = vec![Weights {
+        matrix: Arc::new(Matrix {
+            name: "fc".into(),
+            rows: ROWS as usize,
+            cols: 2,
+            row_starts: (0..=ROWS as usize).collect(),
+            columns: (0..ROWS).map(|row| row % 2).collect(),
+            values: (0..ROWS).map(|row| 0.1 * f64::from(row) - 1.0).collect(),
+        }),
+        plain_scale: w.clone(),
+        bias: (0..ROWS).map(|row| 0.25 * f64::from(row)).collect(),
+    }];
+    let before = plan.steps[5].clone();
+    let operand = before.op.operands()[0];
+    let results: Vec<Register> = (13..13 + ROWS).map(Register).collect();
+    let square = before.scale.mul(&before.scale);
+    let step = Step {
+        op: StepOp::WeightedSums {
+            weights: 0,
+            src: vec![operand, operand],
+            dst: results.clone(),
+            squares: true,
+            rescale: true,
+        },
+        level: 0,
+        free: results,
+        scale: square.mul(&w).div_prime(q[2]).div_prime(q[1]),
+        range: Range { lo: -9.0, hi: 9.0 },
+        ..plan.steps[4].clone()
+    };
+    plan.steps.insert(5, step);
     plan.keys = plan.required_keys();
     plan
 }

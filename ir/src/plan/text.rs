@@ -4,13 +4,16 @@
 //! for people; the lines `exact` and the table of scales read back exactly. Transforms, long vectors and the clear
 //! network are named by their hash.
 
-use super::encode::{hash_module, hash_transform};
+use super::encode::{hash_module, hash_transform, hash_weights};
 use super::{KeyRequest, Plan, PlanPort, Register, Step, StepOp, read};
-use crate::circuit::text::spell_layout;
+use crate::circuit::text::{spell_layout, spell_samples};
 use crate::tensor::text::spell_tensor;
 use crate::text::{self, ParseError, Scales};
 use crate::value::Tensor;
 use std::fmt::Write;
+
+/// From so many registers on, a list is spelled as runs.
+const MANY: usize = 32;
 
 /// The text of a plan.
 pub fn print(plan: &Plan) -> String {
@@ -84,15 +87,29 @@ pub fn print(plan: &Plan) -> String {
         let diagonals: usize = t.blocks.iter().map(|b| b.diagonals.len()).sum();
         let _ = writeln!(
             out,
-            "transform t{i} {} period {} · level {} · scale {} · baby {} · folds {} · blocks {} · diagonals {diagonals} · blake3 {}",
+            "transform t{i} {} period {}{} · level {} · scale {} · baby {} · folds {} · blocks {} · diagonals {diagonals} · blake3 {}",
             text::quote(&t.name),
             t.period,
+            spell_samples(t.samples),
             t.level,
             scales.spell(&t.plain_scale),
             t.baby_step,
             text::positions(&t.folds),
             t.blocks.len(),
             text::quote(&hash_transform(t))
+        );
+    }
+    for (i, w) in plan.weights.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            "weights w{i} {} [{},{}] entries {} · scale {} · biases {} · blake3 {}",
+            text::quote(&w.matrix.name),
+            w.matrix.rows,
+            w.matrix.cols,
+            w.matrix.entries(),
+            scales.spell(&w.plain_scale),
+            w.bias.len(),
+            text::quote(&hash_weights(w))
         );
     }
     for (i, v) in plan.vectors.iter().enumerate() {
@@ -134,7 +151,12 @@ fn spell_keys(keys: &KeyRequest) -> String {
     out
 }
 
+/// Registers one by one, or many as runs.
 fn list(registers: &[Register]) -> String {
+    if registers.len() >= MANY {
+        let numbers: Vec<u32> = registers.iter().map(|r| r.0).collect();
+        return text::positions(&numbers);
+    }
     registers
         .iter()
         .map(ToString::to_string)
@@ -174,6 +196,7 @@ impl StepOp {
             StepOp::Rescale { .. } => "rescale",
             StepOp::DropLevel { .. } => "drop_level",
             StepOp::Combine { .. } => "combine",
+            StepOp::WeightedSums { .. } => "weighted_sums",
         }
     }
 }
@@ -206,6 +229,14 @@ fn spell_step(step: &Step, scales: &mut Scales) -> String {
                         .collect::<Vec<_>>()
                         .join(", ")
                 ));
+            }
+        }
+        StepOp::WeightedSums {
+            weights, squares, ..
+        } => {
+            push(format!("by w{weights}"));
+            if *squares {
+                push("squares".into());
             }
         }
         StepOp::AddVector { vector, .. } => push(format!("by v{vector}")),
@@ -247,6 +278,7 @@ fn spell_step(step: &Step, scales: &mut Scales) -> String {
     }
     let rescaled = match op {
         StepOp::LinearTransform { rescale, .. }
+        | StepOp::WeightedSums { rescale, .. }
         | StepOp::Mul { rescale, .. }
         | StepOp::Square { rescale, .. }
         | StepOp::MulVector { rescale, .. }

@@ -37,7 +37,7 @@ fn large_constants_come_from_the_donor_if_they_fit() {
     assert!(message(|d| d.vectors[2].values[5] = -5.0).contains("not in the pool"));
     assert!(
         message(|d| d.transforms[0].blocks[0].diagonals[0].values[0] = 9.0)
-            .contains("no such transform")
+            .contains("nothing of this hash")
     );
     assert!(message(|d| d.clear.name.push('!')).contains("another clear network"));
 }

@@ -4,7 +4,7 @@
 //! after it was freed; levels and exact scales are those of the scheme's rules; every key that a step needs is asked
 //! for; slot vectors and diagonals have lengths that divide the slots; all numbers are finite.
 
-use super::verify_parts::{keys, port, transform, vector};
+use super::verify_parts::{keys, port, samples, transform, vector, weights};
 use super::{ClientPlan, Plan, PlanPort, Register, Step};
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
@@ -55,8 +55,16 @@ pub fn verify_structure(plan: &Plan) -> Vec<Fault> {
         let messages = transform(t, &plan.params);
         check.faults(&format!("transform {:?}", t.name), messages);
     }
+    for w in &plan.weights {
+        let messages = weights(w);
+        check.faults(&format!("weights {:?}", w.matrix.name), messages);
+    }
+    let count = plan.samples();
+    if plan.transforms.iter().any(|t| t.samples != count) {
+        check.fault("plan", "a transform is for another number of samples");
+    }
     for v in &plan.vectors {
-        let messages = vector(&v.values, &plan.params);
+        let messages = vector(&v.values, count, &plan.params);
         check.faults(&format!("vector {:?}", v.name), messages);
     }
     check.ports("input", &plan.inputs);
@@ -66,6 +74,7 @@ pub fn verify_structure(plan: &Plan) -> Vec<Fault> {
     }
     check.ports("output", &plan.outputs);
     check.outputs();
+    check.faults("plan", samples(&plan.inputs, &plan.outputs));
     check.faults(
         "keys",
         keys(&plan.keys, &plan.required_keys(), &plan.params),
@@ -104,6 +113,11 @@ pub fn verify_client(plan: &ClientPlan) -> Vec<Fault> {
             message,
         }));
     }
+    let found = samples(&plan.inputs, &plan.outputs).into_iter();
+    faults.extend(found.map(|message| Fault {
+        place: "plan".into(),
+        message,
+    }));
     for input in &plan.inputs {
         if !names.insert(&input.name) {
             let message = "the name occurs twice".into();

@@ -1,6 +1,6 @@
 //! Faults of a plan's parts, each on its own.
 
-use super::{KeyRequest, PlanPort, Transform};
+use super::{KeyRequest, PlanPort, Transform, Weights};
 use crate::params::CkksLiteral;
 use crate::value::Range;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +11,11 @@ fn divides_slots(length: usize, params: &CkksLiteral) -> bool {
 }
 
 /// Faults of a slot vector.
-pub(super) fn vector(values: &[f64], params: &CkksLiteral) -> Vec<String> {
+pub(super) fn vector(values: &[f64], samples: usize, params: &CkksLiteral) -> Vec<String> {
     let mut faults = Vec::new();
-    if !divides_slots(values.len(), params) {
+    if !divides_slots(values.len().saturating_mul(samples), params) {
         faults.push(format!(
-            "{} values do not divide {} slots",
+            "{} values for {samples} samples do not divide {} slots",
             values.len(),
             params.slots()
         ));
@@ -26,13 +26,40 @@ pub(super) fn vector(values: &[f64], params: &CkksLiteral) -> Vec<String> {
     faults
 }
 
+/// Faults of the weights of sums.
+pub(super) fn weights(w: &Weights) -> Vec<String> {
+    let mut faults = crate::circuit::matrix_faults(&w.matrix);
+    if w.matrix.rows == 0 || w.matrix.cols == 0 {
+        faults.push("there are no rows or no columns".into());
+    }
+    if !w.bias.is_empty() && w.bias.len() != w.matrix.rows {
+        let (found, rows) = (w.bias.len(), w.matrix.rows);
+        faults.push(format!("{found} biases for {rows} rows"));
+    }
+    if w.bias.iter().any(|b| !b.is_finite()) {
+        faults.push("a bias is not finite".into());
+    }
+    faults
+}
+
+/// Faults of the numbers of samples that ports hold, which must be alike.
+pub(super) fn samples(inputs: &[PlanPort], outputs: &[PlanPort]) -> Vec<String> {
+    let mut all = inputs.iter().chain(outputs).map(|p| p.layout.samples);
+    let first = all.next().unwrap_or(1);
+    if all.all(|samples| samples == first) {
+        return vec![];
+    }
+    vec!["inputs and outputs hold different numbers of samples".into()]
+}
+
 /// Faults of a transform.
 pub(super) fn transform(t: &Transform, params: &CkksLiteral) -> Vec<String> {
     let mut faults = Vec::new();
-    if !divides_slots(t.period, params) {
+    if !divides_slots(t.period.saturating_mul(t.samples), params) || !t.period.is_power_of_two() {
         faults.push(format!(
-            "the period {} does not divide {} slots",
+            "the period {} for {} samples does not divide {} slots",
             t.period,
+            t.samples,
             params.slots()
         ));
     }

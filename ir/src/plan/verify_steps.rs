@@ -68,11 +68,21 @@ impl Checker<'_> {
                 }
                 (a.scale.mul(&t.plain_scale), *rescale)
             }
+            StepOp::WeightedSums { squares, .. } => {
+                let (scale, rescale) = self.weighted(place, &step.op, a)?;
+                if *squares {
+                    let prime = self.plan.params.q.get(from).copied();
+                    from = from.checked_sub(1)?;
+                    (scale.div_prime(prime?), rescale)
+                } else {
+                    (scale, rescale)
+                }
+            }
             StepOp::Mul { rescale, .. } => (a.scale.mul(&operands.get(1)?.scale), *rescale),
             StepOp::Square { rescale, .. } => (a.scale.mul(&a.scale), *rescale),
             StepOp::Fold { rotations, .. } => {
                 let slots = self.plan.params.slots();
-                let bad = |r: &u32| *r == 0 || *r as usize >= slots;
+                let bad = |r: &u32| *r == 0 || *r as usize >= slots / self.plan.samples();
                 if rotations.is_empty() || rotations.len() > MAX_FOLDS || rotations.iter().any(bad)
                 {
                     let message =
@@ -129,6 +139,43 @@ impl Checker<'_> {
                 None
             }
         }
+    }
+
+    /// The scale of weighted sums before their division, and whether they are divided.
+    fn weighted(&mut self, place: &str, op: &StepOp, a: &Known) -> Option<(Scale, bool)> {
+        let StepOp::WeightedSums {
+            weights,
+            src,
+            dst,
+            squares,
+            rescale,
+        } = op
+        else {
+            return None;
+        };
+        let Some(w) = self.plan.weights.get(*weights as usize) else {
+            self.fault(place, format!("weights {weights} do not exist"));
+            return None;
+        };
+        if (w.matrix.rows, w.matrix.cols) != (dst.len(), src.len()) {
+            let message = format!(
+                "{} results and {} operands for a matrix of {} x {}",
+                dst.len(),
+                src.len(),
+                w.matrix.rows,
+                w.matrix.cols
+            );
+            self.fault(place, message);
+        }
+        if *squares && (!rescale || a.level < 2) {
+            self.fault(place, "sums of squares are rescaled twice");
+            return None;
+        }
+        let scale = a.scale.mul(&w.plain_scale);
+        Some(match squares {
+            true => (scale.mul(&a.scale), *rescale),
+            false => (scale, *rescale),
+        })
     }
 
     /// The scale of a sum of products and multiples at level `from`, before its rescale.

@@ -149,7 +149,7 @@ pub(crate) fn shape(
         folds: u64::from(folds),
     };
     let seconds = |counts| {
-        let bytes = limbs.transform_bytes(counts, period, log_n) as f64;
+        let bytes = limbs.transform_bytes(counts, period * to.samples, log_n) as f64;
         rates.seconds(limbs.transform(counts)) + SECONDS_A_BYTE * bytes
     };
     let (none, one) = (seconds(counts(0, 0, 0)), seconds(counts(1, 0, 0)));

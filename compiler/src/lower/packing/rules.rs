@@ -57,6 +57,7 @@ impl Rule {
             shape: shape.to_vec(),
             period,
             ciphertexts: length.div_ceil(period),
+            samples: 1,
             positions,
         })
     }

@@ -72,7 +72,7 @@ impl<'s> Space<'s> {
                 continue;
             }
             candidate.primes = literal.q.iter().map(|q| libm::log2(*q as f64)).collect();
-            candidate.model = NoiseModel::new(&literal);
+            candidate.model = NoiseModel::new(&literal).of_samples(self.analysis.packing.samples());
             let bits = self.analysis.output_bits(&candidate);
             return Some(Chosen {
                 literal,
@@ -116,6 +116,7 @@ impl<'s> Space<'s> {
             log_digits: vec![],
             digit_size: self.digit_size,
             averaged: true,
+            samples: self.analysis.packing.samples(),
         };
         let mut candidate = Candidate {
             magnitude,

@@ -23,7 +23,7 @@ pub(super) fn halves(period: usize, rotations: &[u32]) -> bool {
 
 /// For each register, the length of the vector that a simulation keeps: its period, or a multiple of that.
 pub(super) fn find(plan: &Plan, registers: usize) -> Vec<usize> {
-    let slots = 1_usize << (plan.params.log_n.clamp(1, 32) - 1);
+    let slots = (1_usize << (plan.params.log_n.clamp(1, 32) - 1)) / plan.samples();
     let mut period = vec![1_usize; registers];
     let get = |list: &[usize], r: &Register| list.get(r.0 as usize).copied().unwrap_or(1);
     for port in &plan.inputs {
