@@ -2,7 +2,8 @@
 //!
 //! A step is many short phases with little between them, and a thread that has gone to sleep takes longer to wake than
 //! a phase lasts. The pool's other threads therefore look for work until the execution ends; a thread that found none
-//! for a while sleeps in short naps, so that it leaves the processor to others.
+//! for a while sleeps in short naps, so that it leaves the processor to others, and at last gives up: it may be looking
+//! in the midst of a job of the execution itself, which it took up before it got to look, and which would never end.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,8 @@ const LOOKS: u32 = 1000;
 /// Pauses between two looks.
 const PAUSES: u32 = 8;
 const NAP: Duration = Duration::from_micros(50);
+/// How often a thread naps in vain before it gives up: some milliseconds.
+const NAPS: u32 = 100;
 
 /// Says that the execution is over, however it ends.
 struct Over(Arc<AtomicBool>);
@@ -47,8 +50,11 @@ fn look_for_work(over: &AtomicBool) {
         } else if in_vain < LOOKS {
             in_vain += 1;
             (0..PAUSES).for_each(|_| std::hint::spin_loop());
-        } else {
+        } else if in_vain < LOOKS + NAPS {
+            in_vain += 1;
             thread::sleep(NAP);
+        } else {
+            return;
         }
     }
 }
@@ -78,6 +84,17 @@ mod tests {
             assert_eq!(pool.install(sum), 499_500);
         }
         assert_eq!(while_awake(sum), 499_500);
+    }
+
+    #[test]
+    fn a_thread_in_the_midst_of_a_job_gives_up_looking() {
+        let pool = pool(2);
+        pool.install(|| {
+            let over = Over(Arc::default());
+            // Nothing is to be found, and the execution does not end while this thread looks.
+            look_for_work(&over.0);
+            assert!(!over.0.load(Ordering::Acquire));
+        });
     }
 
     #[test]
