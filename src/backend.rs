@@ -545,7 +545,7 @@ impl AnyServer {
     pub fn run_with(
         &self,
         inputs: &AnyCiphertexts,
-        progress: &mut dyn FnMut(usize, usize),
+        progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<AnyCiphertexts, Error> {
         Ok(match (self, inputs) {
             (Self::Ckks(server), AnyCiphertexts::Ckks(set)) => {

@@ -176,11 +176,20 @@ impl Server {
         self.run_with(inputs, &mut |_, _| ())
     }
 
-    /// [`Self::run`]; `progress` is told how many steps are done, out of how many.
+    /// [`Self::run`]; `progress` is told how many steps are done, out of how many. It is executed by a thread of the current
+    /// pool, as is what waits for each step: a thread outside would sleep and be woken at every one of them.
     ///
     /// # Errors
     /// As [`Self::run`].
     pub fn run_with(
+        &self,
+        inputs: &CiphertextSet,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
+    ) -> Result<CiphertextSet, ServerError> {
+        rayon::scope(|_| self.run_within_pool(inputs, progress))
+    }
+
+    fn run_within_pool(
         &self,
         inputs: &CiphertextSet,
         progress: &mut dyn FnMut(usize, usize),
