@@ -128,7 +128,7 @@ fn files_of_another_version_or_kind() {
         flip(dir.path().join(file), 9);
         let error = refused(dir.path(), words);
         assert!(
-            error.contains(file) && error.contains("format version 257"),
+            error.contains(file) && error.contains("format version 258"),
             "{file}: {error}"
         );
         fs::write(dir.path().join(file), "no file of ours").unwrap();
@@ -379,8 +379,7 @@ fn options_that_make_no_sense() {
         ("--backend tfhe", "give samples (--calibrate DATA.npz)"),
         ("--backend tfhe --security 192", "take `--backend ckks`"),
         ("--failure-probability 2", "a probability is written"),
-        ("--batch 4", "`--batch 4` is not available yet"),
-        ("--batch max", "`--batch max` is not available yet"),
+        ("--backend tfhe --batch 4", "samples one by one"),
         ("--batch none", "a number from 1, or `max`"),
         ("--security 100", "the targets are 128, 192 and 256"),
         ("--margin 0.5", "margin"),
