@@ -11,6 +11,9 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "tfhe")]
 pub use tfhe::TfheCompiled;
 
+/// What the TFHE backend must save to be chosen: below that, CKKS's precision and its small keys are worth more.
+const WORTH_SECONDS: f64 = 5e-3;
+
 /// What encrypted results are computed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Backend {
@@ -125,7 +128,7 @@ impl Compiler {
         } else {
             match self.compile_tfhe(model) {
                 Ok(mut tfhe) => match rival(&tfhe) {
-                    Ok(other) if other < seconds => {
+                    Ok(other) if other + WORTH_SECONDS < seconds => {
                         let text = format!(
                             "tfhe: {} expected on one thread; ckks would take {}",
                             duration(other),
