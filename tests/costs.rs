@@ -71,7 +71,7 @@ fn estimates_follow_the_rates() {
     let compiled = Compiler::new()
         .input_range("input", Range { lo: 0.0, hi: 1.0 })
         .cost_model(scaled(4.0))
-        .compile(&Model::from_onnx(digits.model()).unwrap());
+        .compile_any(&Model::from_onnx(digits.model()).unwrap());
     assert!(compiled.unwrap().server_plan().to_bytes() == slow_plan);
 }
 
