@@ -172,7 +172,7 @@ fn build_scripts_embed_the_same_plans_wherever_they_run() {
     assert!(source.contains("pub mod scaled {") && !source.contains(&path.display().to_string()));
     // What is embedded is what `compile` writes.
     let words = format!(
-        "compile {} -o m -q --input-range input=0,1",
+        "compile {} -o m -q --backend ckks --input-range input=0,1",
         path.join("models/digits.onnx").display()
     );
     ok(second.path(), &words);
