@@ -92,9 +92,6 @@ pub enum Error {
     /// An option or a request that makes no sense.
     #[error("{0}")]
     Usage(String),
-    /// Something that this version does not do.
-    #[error("{0} is not available yet")]
-    Unavailable(String),
     /// The tool contradicts itself: a defect of cipherloom, not of the input.
     #[error("internal fault, please report it: {0}")]
     Internal(String),

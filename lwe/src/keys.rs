@@ -6,7 +6,7 @@
 //! section 2   seed of the keyswitching key's masks, and its bodies: k N l words
 //! ```
 
-use crate::{LweError, Seed, get_words, put_words};
+use crate::{LweError, Seed, SetHeader, get_words, put_words};
 use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
 use cipherloom_ir::integer::TfheSet;
 use prost::Message;
@@ -26,23 +26,6 @@ pub struct ServerKeys {
     pub keyswitch_seed: Seed,
     /// The keyswitching key's bodies.
     pub keyswitch: Vec<u64>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Header {
-    #[prost(string, tag = "1")]
-    set: String,
-    #[prost(uint32, repeated, tag = "2")]
-    numbers: Vec<u32>,
-}
-
-impl Header {
-    fn of(set: &TfheSet) -> Self {
-        Self {
-            set: set.name.to_owned(),
-            numbers: set.numbers().to_vec(),
-        }
-    }
 }
 
 fn malformed(reason: impl Into<String>) -> LweError {
@@ -86,7 +69,7 @@ impl ServerKeys {
     /// As [`ServerKeys::check`].
     pub fn to_bytes(&self, set: &TfheSet, plan_id: PlanId) -> Result<Vec<u8>, LweError> {
         self.check(set)?;
-        let header = Header::of(set).encode_to_vec();
+        let header = SetHeader::of(set).encode_to_vec();
         let section = |seed: &Seed, words: &[u64]| {
             let mut out = Vec::with_capacity(seed.len() + 8 * words.len());
             out.extend_from_slice(seed);
@@ -112,8 +95,8 @@ impl ServerKeys {
     pub fn from_bytes(set: &TfheSet, plan_id: PlanId, bytes: &[u8]) -> Result<Self, LweError> {
         let file = Container::read(bytes, Kind::TfheEvaluationKey)?;
         file.expect_plan(plan_id)?;
-        let header = Header::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
-        if header != Header::of(set) {
+        let header = SetHeader::decode(file.section(0)?).map_err(|e| malformed(e.to_string()))?;
+        if header != SetHeader::of(set) {
             return Err(malformed("its parameter set is not that of the plan"));
         }
         let section = |index: usize| -> Result<(Seed, Vec<u64>), LweError> {
@@ -170,7 +153,7 @@ mod tests {
         };
         assert!(short.to_bytes(&set, PlanId::default()).is_err());
         // A file whose checksum fits, but not its content.
-        let header = Header::of(&set).encode_to_vec();
+        let header = SetHeader::of(&set).encode_to_vec();
         for sections in [
             vec![&header[..]],
             vec![&header, b"seed", b""],

@@ -3,9 +3,11 @@
 //! Nothing is computed here, and no secret key exists. Uniform parts are stored as the seeds of the generator that the crate
 //! `tfhe` expands them with (AES-128 in counter mode).
 
+mod header;
 mod keys;
 mod set;
 
+pub use header::SetHeader;
 pub use keys::ServerKeys;
 pub use set::{LweCiphertexts, LweSet, LweVector};
 

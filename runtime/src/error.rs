@@ -81,3 +81,33 @@ pub enum ServerError {
         available: u64,
     },
 }
+
+impl ServerError {
+    /// An input that is missing or does not fit.
+    pub(crate) fn input(name: &str, reason: impl Into<String>) -> Self {
+        Self::Input {
+            name: name.to_owned(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Refuses ciphertexts of another plan or key.
+    pub(crate) fn expect_owner(
+        found: (PlanId, KeyId),
+        expected: (PlanId, KeyId),
+    ) -> Result<(), Self> {
+        if found.0 != expected.0 {
+            return Err(Self::OtherPlan {
+                found: found.0,
+                expected: expected.0,
+            });
+        }
+        if found.1 != expected.1 {
+            return Err(Self::OtherKey {
+                found: found.1,
+                expected: expected.1,
+            });
+        }
+        Ok(())
+    }
+}

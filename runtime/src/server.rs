@@ -239,19 +239,7 @@ impl Server {
     }
 
     fn check_owner(&self, set: &CiphertextSet) -> Result<(), ServerError> {
-        if set.plan_id != self.plan.id {
-            return Err(ServerError::OtherPlan {
-                found: set.plan_id,
-                expected: self.plan.id,
-            });
-        }
-        if set.key_id != self.key_id {
-            return Err(ServerError::OtherKey {
-                found: set.key_id,
-                expected: self.key_id,
-            });
-        }
-        Ok(())
+        ServerError::expect_owner((set.plan_id, set.key_id), (self.plan.id, self.key_id))
     }
 
     /// The ciphertexts of each of the plan's inputs, by name, once all of them are seen to fit.
@@ -265,17 +253,20 @@ impl Server {
             .iter()
             .find(|given| ports.iter().all(|p| p.name != given.name))
         {
-            return Err(refuse(&extra.name, "the plan has no such input".into()));
+            return Err(ServerError::input(
+                &extra.name,
+                "the plan has no such input",
+            ));
         }
         let mut matched = Vec::with_capacity(ports.len());
         for port in ports {
             let given = set.ports.iter().find(|given| given.name == port.name);
-            let given =
-                given.ok_or_else(|| refuse(&port.name, "there are no ciphertexts of it".into()))?;
+            let given = given
+                .ok_or_else(|| ServerError::input(&port.name, "there are no ciphertexts of it"))?;
             if given.runs.len() != set.runs() {
-                return Err(refuse(
+                return Err(ServerError::input(
                     &port.name,
-                    "inputs hold different numbers of runs".into(),
+                    "inputs hold different numbers of runs",
                 ));
             }
             for ciphertexts in &given.runs {
@@ -308,29 +299,22 @@ fn check_operands(port: &PlanPort, given: &[AnyCiphertext]) -> Result<(), Server
             given.len(),
             port.registers.len()
         );
-        return Err(refuse(&port.name, reason));
+        return Err(ServerError::input(&port.name, reason));
     }
     for ciphertext in given {
         if ciphertext.level() != port.level {
             let reason = format!("level {} instead of {}", ciphertext.level(), port.level);
-            return Err(refuse(&port.name, reason));
+            return Err(ServerError::input(&port.name, reason));
         }
         if *ciphertext.scale() != port.scale {
             let (found, expected) = (ciphertext.scale().log2(), port.scale.log2());
-            return Err(refuse(
+            return Err(ServerError::input(
                 &port.name,
                 format!("scale 2^{found:.6} instead of 2^{expected:.6}"),
             ));
         }
     }
     Ok(())
-}
-
-fn refuse(name: &str, reason: String) -> ServerError {
-    ServerError::Input {
-        name: name.into(),
-        reason,
-    }
 }
 
 /// The plan's parameters, frozen, and what is held of its transforms, where there is memory enough to execute it.

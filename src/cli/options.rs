@@ -129,7 +129,7 @@ impl CompileOptions {
 
     /// Reads the model, after all options have been checked.
     pub(crate) fn model(&self, path: &Path) -> Result<Model, Error> {
-        self.check_available()?;
+        self.check_together()?;
         if path.extension().is_some_and(|e| e == "loom") {
             if self.output.is_some() {
                 let text =
@@ -221,8 +221,8 @@ impl CompileOptions {
         cost_model(self.cost_model.as_deref())
     }
 
-    /// Refuses what this version does not do.
-    pub(crate) fn check_available(&self) -> Result<(), Error> {
+    /// Refuses options that do not go together.
+    fn check_together(&self) -> Result<(), Error> {
         if self.backend == Some(Backend::Tfhe) && self.batch.is_some_and(|b| b != Batch::Samples(1))
         {
             let text = "--batch: the TFHE backend evaluates samples one by one";

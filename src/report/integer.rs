@@ -1,5 +1,6 @@
 //! The explain report of a plan of the TFHE backend.
 
+use super::text::tail;
 use super::{
     ResultReport, SecurityReport, TailReport, ThreadLatency, escape, human_bytes, tail_of,
 };
@@ -399,13 +400,7 @@ fn render(report: &IntegerReport, out: &mut String) -> std::fmt::Result {
     for port in &report.outputs {
         line(out, "output", "expects", port)?;
     }
-    for step in &report.tail {
-        writeln!(
-            out,
-            "client      computes {} {:?} in clear after decryption: {}",
-            step.op, step.shape, step.layer
-        )?;
-    }
+    tail(out, &report.tail)?;
     writeln!(
         out,
         "\nlength  delta   noise  failure        ms | range                 | operation"

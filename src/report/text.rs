@@ -1,6 +1,6 @@
 //! The report as text.
 
-use super::{PortReport, Report, human_bytes};
+use super::{PortReport, Report, TailReport, human_bytes};
 use std::fmt::Write;
 
 /// The report as text for a terminal; fixed columns stand on the left.
@@ -76,13 +76,7 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     for port in &report.outputs {
         line(out, "output", "expects", port)?;
     }
-    for step in &report.tail {
-        writeln!(
-            out,
-            "client      computes {} {:?} in clear after decryption: {}",
-            step.op, step.shape, step.layer
-        )?;
-    }
+    tail(out, &report.tail)?;
     if !report.tail.is_empty() {
         for result in &report.results {
             writeln!(
@@ -132,6 +126,18 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
                 step.detail
             )?;
         }
+    }
+    Ok(())
+}
+
+/// What the client computes after decryption.
+pub(super) fn tail(out: &mut String, steps: &[TailReport]) -> std::fmt::Result {
+    for step in steps {
+        writeln!(
+            out,
+            "client      computes {} {:?} in clear after decryption: {}",
+            step.op, step.shape, step.layer
+        )?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@ use crate::ClientError;
 use crate::random::{SecretRng, WORDS, os_random};
 use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
 use cipherloom_ir::integer::{IntegerClientPlan, TfheSet};
+use cipherloom_lwe::SetHeader;
 use prost::Message;
 use std::fmt;
 use zeroize::Zeroizing;
@@ -18,23 +19,6 @@ pub struct TfheSecretKey {
     set: TfheSet,
     /// 0 or 1 for each of the n and then the k N coefficients.
     bits: Zeroizing<Vec<u8>>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-struct Header {
-    #[prost(string, tag = "1")]
-    set: String,
-    #[prost(uint32, repeated, tag = "2")]
-    numbers: Vec<u32>,
-}
-
-impl Header {
-    fn of(set: &TfheSet) -> Self {
-        Self {
-            set: set.name.to_owned(),
-            numbers: set.numbers().to_vec(),
-        }
-    }
 }
 
 fn malformed(reason: &str) -> ClientError {
@@ -84,7 +68,7 @@ impl TfheSecretKey {
 
     /// The bytes of `secret.key`, wiped when dropped.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        let header = Header::of(&self.set).encode_to_vec();
+        let header = SetHeader::of(&self.set).encode_to_vec();
         let sections = [&header[..], &self.bits];
         Zeroizing::new(container::write(
             Kind::TfheSecretKey,
@@ -102,8 +86,8 @@ impl TfheSecretKey {
     pub fn from_bytes(bytes: &[u8], plan: &IntegerClientPlan) -> Result<Self, ClientError> {
         let file = Container::read(bytes, Kind::TfheSecretKey)?;
         expect_plan(file.plan_id, plan.plan_id)?;
-        let header = Header::decode(file.section(0)?).map_err(|e| malformed(&e.to_string()))?;
-        if header != Header::of(&plan.params) {
+        let header = SetHeader::decode(file.section(0)?).map_err(|e| malformed(&e.to_string()))?;
+        if header != SetHeader::of(&plan.params) {
             return Err(malformed("its parameters are not those of the plan"));
         }
         let body = file.section(1)?;

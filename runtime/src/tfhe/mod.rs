@@ -213,40 +213,27 @@ impl TfheServer {
     }
 
     fn check_owner(&self, set: &LweSet) -> Result<(), ServerError> {
-        if set.plan_id != self.plan.id {
-            return Err(ServerError::OtherPlan {
-                found: set.plan_id,
-                expected: self.plan.id,
-            });
-        }
-        if set.key_id != self.key_id {
-            return Err(ServerError::OtherKey {
-                found: set.key_id,
-                expected: self.key_id,
-            });
-        }
-        Ok(())
+        ServerError::expect_owner((set.plan_id, set.key_id), (self.plan.id, self.key_id))
     }
 
     /// The vectors of each of the plan's inputs, once all of them are seen to fit.
     fn match_inputs<'a>(&self, set: &'a LweSet) -> Result<Vec<&'a [LweVector]>, ServerError> {
         let ports = &self.plan.plan.inputs;
-        let refuse = |name: &str, reason: String| ServerError::Input {
-            name: name.to_owned(),
-            reason,
-        };
         let known = |name: &str| ports.iter().any(|p| p.name == name);
         if let Some(extra) = set.ports.iter().find(|given| !known(&given.name)) {
-            return Err(refuse(&extra.name, "the plan has no such input".into()));
+            return Err(ServerError::input(
+                &extra.name,
+                "the plan has no such input",
+            ));
         }
         let matched = |port: &IntegerPort| {
             let given = set.ports.iter().find(|given| given.name == port.name);
-            let given =
-                given.ok_or_else(|| refuse(&port.name, "there are no ciphertexts of it".into()))?;
+            let given = given
+                .ok_or_else(|| ServerError::input(&port.name, "there are no ciphertexts of it"))?;
             let fits = |v: &LweVector| v.elements(&self.plan.plan.params) == Some(port.elements());
             if given.samples.len() != set.samples || !given.samples.iter().all(fits) {
                 let reason = format!("not every sample has {} ciphertexts", port.elements());
-                return Err(refuse(&port.name, reason));
+                return Err(ServerError::input(&port.name, reason));
             }
             Ok(given.samples.as_slice())
         };

@@ -70,6 +70,18 @@ impl Lowering<'_> {
         }
     }
 
+    /// An operation on a value and a constant.
+    fn with_constant(
+        &mut self,
+        op: Op,
+        x: &Value,
+        c: &Constant,
+        span: Span,
+    ) -> Result<Value, Stop> {
+        let (x, c) = (std::slice::from_ref(x), std::slice::from_ref(c));
+        self.apply(span, x, op, c, &[])
+    }
+
     pub(in crate::loom) fn plus(
         &mut self,
         a: &Value,
@@ -79,14 +91,7 @@ impl Lowering<'_> {
         match (a, b) {
             (Value::Constant(a), Value::Constant(b)) => self.of_constants(a, b, span, |x, y| x + y),
             (x, Value::Constant(c)) | (Value::Constant(c), x) => {
-                let op = Op::AddConst { value: ConstId(0) };
-                self.apply(
-                    span,
-                    std::slice::from_ref(x),
-                    op,
-                    std::slice::from_ref(c),
-                    &[],
-                )
+                self.with_constant(Op::AddConst { value: ConstId(0) }, x, c, span)
             }
             (a, b) => self.both(Op::Add, a, b, span),
         }
@@ -116,14 +121,7 @@ impl Lowering<'_> {
         match (a, b) {
             (Value::Constant(a), Value::Constant(b)) => self.of_constants(a, b, span, |x, y| x * y),
             (x, Value::Constant(c)) | (Value::Constant(c), x) => {
-                let op = Op::MulConst { value: ConstId(0) };
-                self.apply(
-                    span,
-                    std::slice::from_ref(x),
-                    op,
-                    std::slice::from_ref(c),
-                    &[],
-                )
+                self.with_constant(Op::MulConst { value: ConstId(0) }, x, c, span)
             }
             // A square's values are known not to be negative.
             (Value::Encrypted(x), Value::Encrypted(y)) if x == y => self.apply(
