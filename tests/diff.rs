@@ -212,8 +212,21 @@ fn pages_of_explain_need_no_other_file() {
     ] {
         assert!(!page.contains(outside), "{outside}");
     }
-    for layer in json(path, "explain <a&b>")["layers"].as_array().unwrap() {
+    assert_eq!(page.matches("<svg").count(), 4);
+    let report = json(path, "explain <a&b>");
+    let layers = report["layers"].as_array().unwrap();
+    for layer in layers {
         let name = layer["layer"].as_str().unwrap().replace('"', "&quot;");
         assert!(page.contains(&name), "{layer}");
+    }
+    // The graph: every layer uses something before it, and all is used but outputs.
+    let nodes = report["graph"]["nodes"].as_array().unwrap();
+    assert_eq!(nodes.len(), layers.len() + 2);
+    let edges: Vec<(u64, u64)> = serde_json::from_value(report["graph"]["edges"].clone()).unwrap();
+    for (i, node) in (0..).zip(nodes) {
+        let used = edges.iter().any(|(from, to)| *from == i && to > from);
+        assert_eq!(used, node["kind"] != "output", "{node}");
+        let uses = edges.iter().any(|(_, to)| *to == i);
+        assert_eq!(uses, node["kind"] != "input", "{node}");
     }
 }

@@ -1,17 +1,17 @@
-//! Compiles a network while the crate is built; its plans end in `OUT_DIR`.
+//! Compiles a network and a program while the crate is built.
 
-use cipherloom::{Compiler, Model, Range};
-use std::error::Error;
-use std::path::Path;
+use cipherloom::build::Build;
+use cipherloom::{Compiler, Error, Range};
 
-fn main() -> Result<(), Box<dyn Error>> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../tests/data/models/digits-mlp-square.onnx");
-    println!("cargo::rerun-if-changed={}", path.display());
-    let model = Model::from_onnx(path)?;
+fn main() -> Result<(), Error> {
+    let mut build = Build::new()?;
+    let network = build.model("../../tests/data/models/digits-mlp-square.onnx")?;
+    let pixels = Range { lo: 0.0, hi: 1.0 };
     let compiled = Compiler::new()
-        .input_range("input", Range { lo: 0.0, hi: 1.0 })
-        .compile(&model)?;
-    compiled.save(std::env::var("OUT_DIR")?)?;
-    Ok(())
+        .input_range("input", pixels)
+        .compile(&network)?;
+    build.embed("digits", &compiled)?;
+    let program = build.model("../loom/logistic_regression.loom")?;
+    build.embed("risk", &Compiler::new().precision(15.0).compile(&program)?)?;
+    build.finish()
 }

@@ -1,11 +1,11 @@
 //! The report as one HTML page that needs no other file.
 
-use super::{Report, human_bytes, text};
+use super::{Report, charts, human_bytes, text};
 use std::fmt::Write;
 
 const STYLE: &str = "body{font:14px sans-serif;margin:2em;max-width:70em}table{border-collapse:collapse}\
 td,th{padding:.2em .7em;text-align:right;border-bottom:1px solid #ddd}td.l,th.l{text-align:left}\
-tr.layer td{background:#f3f3f3;font-weight:bold;text-align:left}.bar{background:#79a;height:.7em;display:inline-block}";
+tr.layer td{background:#f3f3f3;font-weight:bold;text-align:left}svg text{font-size:12px}.bar{background:#79a;height:.7em;display:inline-block}";
 
 /// The report as HTML; every text that a model can choose is escaped.
 pub fn html(report: &Report) -> String {
@@ -33,9 +33,10 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
         human_bytes(report.cost.least_run_bytes),
         human_bytes(report.cost.eval_key_bytes)
     )?;
+    charts::render(report, out)?;
     writeln!(
         out,
-        "<table>\n<tr><th class=\"l\">operation</th><th>level</th><th>scale, bits</th><th>noise, bits</th>\
+        "<h2>Steps</h2>\n<table>\n<tr><th class=\"l\">operation</th><th>level</th><th>scale, bits</th><th>noise, bits</th>\
          <th>approximation, bits</th>\
          <th>range</th><th>rotations</th><th>expected, ms</th><th class=\"l\"></th></tr>"
     )?;

@@ -1,6 +1,8 @@
 //! The explain report: what a plan costs and why, layer by layer.
 
+mod charts;
 mod diff;
+mod graph;
 mod html;
 mod integer;
 mod text;
@@ -8,6 +10,7 @@ mod text;
 pub use diff::{
     ApproximationChange, Change, Diff, LayerChange, LayerSummary, Limit, Quantity, Side, Summary,
 };
+pub use graph::{GraphNode, GraphReport};
 use html::escape;
 pub use html::html;
 pub use integer::{
@@ -99,6 +102,8 @@ pub struct Report {
     pub approximations: Vec<ApproximationReport>,
     /// The steps, grouped by the layer that they come from, in order.
     pub layers: Vec<LayerReport>,
+    /// Which of them uses which.
+    pub graph: GraphReport,
 }
 
 /// Parameters of RNS-CKKS.
@@ -385,6 +390,7 @@ impl Report {
                 .map(ApproximationReport::from)
                 .collect(),
             layers: layers(plan, &seconds),
+            graph: graph::graph(plan),
         }
     }
 }

@@ -1,20 +1,28 @@
-//! A client that carries its plan: it needs the client's crate alone, and neither the compiler nor the model.
+//! A client that carries its plans: it needs the client's crate alone, and neither the compiler nor the models.
 
 use cipherloom_client::Client;
 use cipherloom_ir::plan::client_plan_from_bytes;
 use cipherloom_ir::{Tensor, Tensors};
 use std::error::Error;
 
-/// The plan that `build.rs` made.
-const PLAN: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/client.plan"));
+/// The plans that `build.rs` made.
+mod plans {
+    include!(concat!(env!("OUT_DIR"), "/plans.rs"));
+}
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let client = Client::new(client_plan_from_bytes(PLAN)?)?;
-    let image = Tensor::filled(vec![1, 64], 0.5).ok_or("a shape without elements")?;
-    let inputs = Tensors::from([("input".to_owned(), image)]);
+    encrypt(plans::digits::CLIENT_PLAN, "input", vec![1, 64])?;
+    encrypt(plans::risk::CLIENT_PLAN, "features", vec![8])
+}
+
+/// Encrypts a tensor of halves for a plan.
+fn encrypt(plan: &[u8], input: &str, shape: Vec<usize>) -> Result<(), Box<dyn Error>> {
+    let client = Client::new(client_plan_from_bytes(plan)?)?;
+    let values = Tensor::filled(shape, 0.5).ok_or("a shape without elements")?;
+    let inputs = Tensors::from([(input.to_owned(), values)]);
     let ciphertexts = client.encrypt(&inputs)?.to_bytes(client.params())?;
     println!(
-        "plan {}: an image takes {} bytes encrypted",
+        "plan {}: {input:?} takes {} bytes encrypted",
         client.plan().plan_id,
         ciphertexts.len()
     );
