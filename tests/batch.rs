@@ -147,6 +147,14 @@ fn the_command_line_packs_batches() {
     let compiled = format!("compile {model} --input-range input=0,1");
     ok(dir, &format!("{compiled} --batch 32 -o many"));
     ok(dir, &format!("{compiled} -o one"));
+    // The wish for throughput is the largest batch, and a batch that is asked for goes before it.
+    ok(dir, &format!("{compiled} --batch max -o largest"));
+    let wished = |more: &str| ok(dir, &format!("{compiled} --prefer throughput {more}"));
+    wished("-o wished");
+    wished("--batch 32 -o asked");
+    let plan = |folder: &str| fs::read(dir.join(folder).join("server.plan")).unwrap();
+    assert!(plan("wished") == plan("largest"));
+    assert!(plan("asked") == plan("many"));
     let report = json(dir, "explain many");
     let cost = &report["cost"];
     assert_eq!(cost["samples"], 32);

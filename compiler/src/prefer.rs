@@ -2,7 +2,7 @@
 
 use crate::compile::{CompileError, Compiled};
 use crate::cost::CostModel;
-use crate::lower::{LowerError, Options};
+use crate::lower::{Batch, LowerError, Options};
 use crate::pass::{ApproximationError, PassError};
 use cipherloom_ir::plan::{Plan, PlanPort, key_bytes};
 
@@ -12,6 +12,8 @@ pub enum Preference {
     /// The least expected time of one run on one thread, with noise at least 12 bits below the outputs.
     #[default]
     Latency,
+    /// The most samples a second: as many in one run as pay ([`Batch::Max`]). A batch of more than one sample goes before.
+    Throughput,
     /// The fewest bytes of evaluation keys and of ciphertexts that are sent: the smallest of the plans that are chosen with the
     /// time that keys take counted once, 4 and 16 times ([`KEY_WEIGHTS`]); of equal ones the first.
     Size,
@@ -34,6 +36,11 @@ impl Preference {
     ) -> Result<Compiled, CompileError> {
         match self {
             Self::Latency => compile(options),
+            Self::Throughput if options.batch != Batch::Samples(1) => compile(options),
+            Self::Throughput => compile(&Options {
+                batch: Batch::Max,
+                ..options.clone()
+            }),
             Self::Precision if options.precision.is_some() => compile(options),
             Self::Precision => {
                 for bits in PRECISIONS {

@@ -42,6 +42,8 @@ pub(crate) enum Approximable {
 pub(crate) enum Wish {
     /// The least time of a run on one thread, noise 12 bits below the outputs
     Latency,
+    /// The most samples a second, as `--batch max`
+    Throughput,
     /// The fewest bytes of keys and ciphertexts: the smallest of three plans, with the time of keys counted once, 4 and 16 times
     Size,
     /// Outputs to 24, 20 or 16 bits, whichever can be reached
@@ -52,6 +54,7 @@ impl From<Wish> for Preference {
     fn from(wish: Wish) -> Self {
         match wish {
             Wish::Latency => Self::Latency,
+            Wish::Throughput => Self::Throughput,
             Wish::Size => Self::Size,
             Wish::Precision => Self::Precision,
         }
@@ -167,7 +170,9 @@ impl CompileOptions {
         if let Some(bits) = self.precision {
             compiler = compiler.precision(bits);
         }
-        if let Some(wish) = self.prefer {
+        // A batch that is asked for, be it 1, goes before the wish for throughput.
+        let wish = |wish: &Wish| *wish != Wish::Throughput || self.batch.is_none();
+        if let Some(wish) = self.prefer.filter(wish) {
             compiler = compiler.prefer(wish.into());
         }
         if let Some(margin) = self.margin {
