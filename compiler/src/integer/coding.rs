@@ -5,6 +5,7 @@
 //! amplitude is chosen where both errors together are smallest ([`Readers`]).
 
 use super::amplitude::Readers;
+use super::grids::Grid;
 use super::layers::Layers;
 use super::network::{Kind, Network};
 use super::statistics::Statistics;
@@ -130,6 +131,19 @@ impl Coding {
         (self.unit.clone(), zeros)
     }
 
+    /// An input on a grid of the network's own.
+    fn on_grid(grid: &Grid, fresh: f64) -> Self {
+        let most = (grid.to - grid.from) as i64;
+        let bits = most.checked_ilog2().unwrap_or(0) + 1;
+        Self {
+            unit: vec![grid.unit],
+            offset: vec![grid.from * grid.unit],
+            ends: vec![(0, most)],
+            log_delta: 64 - INPUT_AMPLITUDE - bits,
+            variance: fresh,
+        }
+    }
+
     /// An input of `bits` bits: each element over its own interval.
     fn input(intervals: &[(f64, f64)], bits: u32, fresh: f64) -> Self {
         let most = (1_i64 << bits) - 1;
@@ -202,6 +216,10 @@ impl Intervals {
             let weight = caution * lengths[v] * 4.0 * noise * noise;
             match &value.kind {
                 _ if value.is_step() => vec![(0.0, 1.0)],
+                _ if value.grid.is_some() => {
+                    let ends = |grid: &Grid| (grid.from * grid.unit, grid.to * grid.unit);
+                    value.grid.iter().map(ends).collect()
+                }
                 Kind::Input(_) if !looked_up[v] => {
                     let wide = |s: &super::statistics::Spread| {
                         let range = Range { lo: s.lo, hi: s.hi }.widened(margin);
@@ -326,10 +344,13 @@ pub(super) fn choose(
     let mut codings = Vec::with_capacity(network.values.len());
     for (v, value) in network.values.iter().enumerate() {
         codings.push(match &value.kind {
-            Kind::Input(_) => {
-                let ends: Vec<_> = (0..value.len).map(|e| intervals.of(v, e)).collect();
-                Coding::input(&ends, input_bits, budget.fresh)
-            }
+            Kind::Input(_) => match &value.grid {
+                Some(grid) => Coding::on_grid(grid, budget.fresh),
+                None => {
+                    let ends: Vec<_> = (0..value.len).map(|e| intervals.of(v, e)).collect();
+                    Coding::input(&ends, input_bits, budget.fresh)
+                }
+            },
             Kind::Lookup { .. } => {
                 let exact = layers.iter().filter(|l| l.reads(v));
                 let exact = exact.filter_map(|l| l.exact.as_ref()).map(|e| e.unit());

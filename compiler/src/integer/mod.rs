@@ -17,6 +17,7 @@ mod coding;
 mod copies;
 mod emit;
 mod error;
+mod grids;
 mod layers;
 mod legal;
 mod network;

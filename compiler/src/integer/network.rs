@@ -4,6 +4,7 @@
 //! matrices times inputs and lookups, plus a bias, until a function reads it. Functions that follow each other become one.
 
 use super::error::IntegerError;
+use super::grids::Grid;
 use super::scalar::{Part, Scalar};
 use crate::lower::affine::{affine_map, broadcast, matmul_indices};
 use crate::lower::network::pending::Pending;
@@ -35,6 +36,8 @@ pub(super) struct Value {
     /// How often each element is there: so many lookups compute it, each with noise of its own. All elements come before
     /// their copies.
     pub(super) copies: usize,
+    /// For inputs, the grid that the network itself rounds them to.
+    pub(super) grid: Option<Grid>,
     pub(super) origin: Origin,
 }
 
@@ -116,7 +119,7 @@ pub(super) fn build(
         }
         builder.network.outputs.push(Port { value, origin });
     }
-    Ok(builder.network)
+    Ok(builder.network.with_own_grids())
 }
 
 pub(super) struct Builder<'m> {
@@ -191,6 +194,7 @@ impl Builder<'_> {
             kind: Kind::Input(name.clone()),
             len,
             copies: 1,
+            grid: None,
             origin: node.origin.clone(),
         });
         Ok(Pending::of(self.network.values.len() - 1, len))
@@ -385,6 +389,7 @@ impl Builder<'_> {
             kind: Kind::Lookup { operand, function },
             len,
             copies: 1,
+            grid: None,
             origin,
         });
         Ok(Pending::of(self.network.values.len() - 1, len))

@@ -42,6 +42,14 @@ impl Part {
     }
 }
 
+/// `min(max(round(x) + shift, lo), hi)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rounding {
+    pub(super) shift: f64,
+    pub(super) lo: f64,
+    pub(super) hi: f64,
+}
+
 /// A function of one number.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Scalar(Vec<Part>);
@@ -77,6 +85,26 @@ impl Scalar {
         self.0.iter().fold(x, |x, part| part.eval(x))
     }
 
+    /// Whether it is rounding to whole numbers from one to another.
+    pub(super) fn as_rounding(&self) -> Option<Rounding> {
+        let (shift, (lo, hi)) = match self.0.as_slice() {
+            [
+                Part::Function(Function::Round),
+                Part::Function(Function::Clip { lo, hi }),
+            ] => (0.0, (*lo, *hi)),
+            [
+                Part::Function(Function::Round),
+                Part::Polynomial(line),
+                Part::Function(Function::Clip { lo, hi }),
+            ] => match line.as_slice() {
+                [shift, 1.0] => (*shift, (*lo, *hi)),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(Rounding { shift, lo, hi })
+    }
+
     /// Whether it is 1 above 0, else 0: what one sign tells.
     pub(super) fn is_step(&self) -> bool {
         self.0 == [Part::Function(Function::Step)]
@@ -106,5 +134,22 @@ mod tests {
         let labels = Scalar::of(Part::Table(vec![7.0, 9.0]));
         let found: Vec<f64> = [-1.0, 0.4, 0.6, 5.0].map(|x| labels.eval(x)).to_vec();
         assert_eq!(found, [7.0, 7.0, 9.0, 9.0]);
+        let clip = Scalar::function(Function::Clip { lo: 0.0, hi: 255.0 });
+        let round = Scalar::function(Function::Round);
+        let rounding = |shift| Rounding {
+            shift,
+            lo: 0.0,
+            hi: 255.0,
+        };
+        assert_eq!(
+            round.then(1.0, 0.0, &clip).as_rounding(),
+            Some(rounding(0.0))
+        );
+        assert_eq!(
+            round.then(1.0, 3.0, &clip).as_rounding(),
+            Some(rounding(3.0))
+        );
+        assert_eq!(round.then(2.0, 3.0, &clip).as_rounding(), None);
+        assert_eq!(both.as_rounding(), None);
     }
 }

@@ -92,7 +92,8 @@ pub(super) fn evaluate(network: &Network, sample: &Tensors) -> Option<Sample> {
         let elements: Vec<f64> = match &value.kind {
             Kind::Input(name) => {
                 let tensor = sample.get(name).filter(|t| t.len() == value.len)?;
-                tensor.data().to_vec()
+                let rounded = |x: &f64| value.grid.map_or(*x, |grid| grid.nearest(*x));
+                tensor.data().iter().map(rounded).collect()
             }
             Kind::Lookup { operand, function } => {
                 let x = apply(operand, &all);

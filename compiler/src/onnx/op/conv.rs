@@ -6,7 +6,8 @@
 
 use super::convolution::convolve;
 use super::window;
-use crate::onnx::call::{Call, Outputs, Value};
+use crate::onnx::call::{Call, Encrypted, Outputs, Value};
+use crate::onnx::clear::Clear;
 use crate::onnx::error::Refusal;
 
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
@@ -14,6 +15,17 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     let weight = call.clear(1, "kernel")?;
     let bias = call.optional_clear(2, "bias")?;
     let x = call.encrypted(0)?;
+    let y = convolution(call, &x, &weight, bias.as_ref())?;
+    Ok(vec![Value::Encrypted(y)])
+}
+
+/// The convolution that a node's attributes describe.
+pub(super) fn convolution(
+    call: &mut Call<'_>,
+    x: &Encrypted,
+    weight: &Clear,
+    bias: Option<&Clear>,
+) -> Result<Encrypted, Refusal> {
     let (_, channels, spatial) = window::spatial(&x.shape)?;
     let [maps, per_group, kernel @ ..] = weight.shape() else {
         return Err(format!("the kernel has shape {:?}", weight.shape()).into());
@@ -28,8 +40,7 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
         .into());
     }
     let window = window::read(call, spatial, kernel)?;
-    let y = convolve(call, &x, &weight, bias.as_ref(), &window, group)?;
-    Ok(vec![Value::Encrypted(y)])
+    convolve(call, x, weight, bias, &window, group)
 }
 
 /// Whether the kernel has the spatial axes of the operand, and those that are stated.

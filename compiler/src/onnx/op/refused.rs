@@ -26,7 +26,16 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<
         | "BitwiseXor" => {
             Refusal::new("it compares or rounds values, which no polynomial does").help(stop)
         }
-        "TopK" | "NonMaxSuppression" | "Unique" | "OneHot" => {
+        "DynamicQuantizeLinear" => {
+            Refusal::new("its scale would depend on encrypted values")
+                .help("quantise statically, with calibration samples")
+        }
+        "QLinearAdd" | "QLinearMul" | "QLinearSigmoid" | "QLinearAveragePool"
+        | "QLinearGlobalAveragePool" | "QGemm" => {
+            Refusal::new("this form of a quantised operator is not known")
+                .help("export with QuantizeLinear and DequantizeLinear around ONNX's own operators (the QDQ format)")
+        }
+        "NonMaxSuppression" | "Unique" | "OneHot" => {
             Refusal::new("output positions would depend on encrypted values").help(stop)
         }
         "If" | "Loop" | "Scan" => {
