@@ -82,6 +82,11 @@ impl Model {
     }
 
     pub(crate) fn import(&self) -> Result<Module, ImportError> {
+        import(&self.bytes(), None, "m", "m.onnx")
+    }
+
+    /// The file.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let tensor = |name: &str, dims: &[i64], data_type| TensorProto {
             name: name.to_owned(),
             dims: dims.to_vec(),
@@ -125,7 +130,7 @@ impl Model {
             graph: Some(graph).into(),
             ..Default::default()
         };
-        import(&model.write_to_bytes().unwrap(), None, "m", "m.onnx")
+        model.write_to_bytes().unwrap()
     }
 
     /// The outputs for one input `x`.
