@@ -15,7 +15,6 @@ use crate::division::{Divisor, divide};
 use crate::error::{CkksError, KeyName};
 use crate::evaluator::round_scaled;
 use crate::evaluator::{Evaluator, same_level, same_scale};
-use crate::kernel::Buffer;
 use crate::kernel::weighted::MAX_ROWS;
 use crate::keys::KeyStore;
 use crate::parallel;
@@ -28,6 +27,8 @@ use groups::{Piece, pieces};
 use num_traits::ToPrimitive;
 use open::open_sums;
 
+/// The words of a cache line.
+const LINE: usize = 8;
 /// Entries stay below this in absolute value, so that they are exact.
 const MAX_ENTRY: f64 = (1_u64 << 62) as f64;
 
@@ -143,7 +144,10 @@ impl Evaluator {
         let row = parts * (level + 1) * params.n();
         let most = (OPEN_SUMS as usize / 8 / row).max(MAX_ROWS);
         let mut results: Vec<Option<CompactCiphertext>> = vec![None; weights.rows];
-        let mut sums = Buffer::unspecified(row * most.min(weights.rows));
+        // Zeros from the system cost nothing until they are written, by all threads. From a whole cache line on.
+        let mut sums = vec![0_u64; row * most.min(weights.rows) + LINE];
+        let start = sums.as_ptr().align_offset(LINE * size_of::<u64>());
+        let sums = &mut sums[start..];
         let mut rest = &weights.pieces[..];
         while !rest.is_empty() {
             let (mut count, mut rows) = (0, 0);

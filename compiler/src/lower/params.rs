@@ -66,6 +66,23 @@ impl Batch {
     }
 }
 
+/// Further bits for so many samples of a run: the wish holds for the worst of them as for one alone.
+///
+/// A rounding error is multiplied by the secret key, whose squared absolute value at a slot is exponentially distributed:
+/// the noise of a sample is normal with a variance that is the mean of `r = slots / samples` such values. By Chernoff's
+/// bound a variance of g times the expected one is as rare as `exp(-r (g - 1 - ln g))`, and an error of x deviations of
+/// that as `exp(-x^2 / 2)`; the worst of all g is found, once for the samples and once for one alone.
+fn worst_of(samples: usize, slots: usize) -> f64 {
+    let worst = |samples: usize| {
+        let (r, all) = ((slots / samples.max(1)).max(1) as f64, samples.max(1) as f64);
+        let rare = libm::log(1000.0 * all);
+        let square = |g: f64| 2.0 * g * (rare - r * (g - 1.0 - libm::log(g)));
+        let steps = (0..=200).map(|i| square(1.0 + 0.1 * f64::from(i)));
+        steps.fold(0.0, f64::max)
+    };
+    0.5 * libm::log2(worst(samples) / worst(1))
+}
+
 /// What was chosen.
 pub(crate) struct Chosen {
     pub(crate) literal: CkksLiteral,
@@ -130,7 +147,7 @@ pub(crate) fn search(
                 rates,
                 log_n,
                 limit: f64::from(limit),
-                wanted: asked + SLACK_BITS,
+                wanted: asked + SLACK_BITS + worst_of(samples, 1 << (log_n - 1)),
             };
             // What is compared is the price of a run, or of a sample.
             let shared = options.batch.shares(samples);
@@ -363,4 +380,45 @@ fn cost(
         }
     }
     work
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many deviations a share of errors exceeds whose variance is exponentially distributed, by integration.
+    fn exact(share: f64) -> f64 {
+        let beyond = |x: f64| {
+            let steps = (0..40_000).map(|i| (f64::from(i) + 0.5) * 1e-3);
+            steps
+                .map(|g| 1e-3 * libm::exp(-g) * libm::erfc(x / libm::sqrt(2.0 * g)))
+                .sum::<f64>()
+        };
+        let (mut lo, mut hi) = (0.0, 30.0);
+        for _ in 0..40 {
+            let middle = 0.5 * (lo + hi);
+            if beyond(middle) > share {
+                lo = middle;
+            } else {
+                hi = middle;
+            }
+        }
+        hi
+    }
+
+    #[test]
+    fn more_samples_take_more_bits() {
+        assert!(worst_of(1, 4096) == 0.0 && worst_of(4, 4096) > 0.1);
+        for samples in [256, 4096, 32_768] {
+            let bound = worst_of(samples, samples);
+            let found = libm::log2(exact(1e-3 / samples as f64) / WORST_DEVIATIONS);
+            // Both of the bound's figures are bounds.
+            assert!(
+                (bound - found).abs() < 0.25,
+                "{samples}: {bound} for {found}"
+            );
+            // Samples that have many slots each take less.
+            assert!(worst_of(samples / 64, samples) < bound - 0.5);
+        }
+    }
 }
