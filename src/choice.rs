@@ -260,6 +260,7 @@ mod tfhe {
         tensor: Module,
         plan: TfheServerPlan,
         found: IntegerCompiled,
+        wanted_agreement: f64,
         precision_bits: Option<f64>,
     }
 
@@ -282,7 +283,12 @@ mod tfhe {
             self.found.agreement
         }
 
-        /// Whether that is as many as were asked for.
+        /// The share that was asked for.
+        pub fn wanted_agreement(&self) -> f64 {
+            self.wanted_agreement
+        }
+
+        /// Whether as many are kept as were asked for, of the samples and, by expectation, of further ones.
         pub fn agrees(&self) -> bool {
             self.found.agrees
         }
@@ -310,6 +316,7 @@ mod tfhe {
             self.check_tfhe()?;
             let options = IntegerOptions {
                 log2_failure: self.log2_failure,
+                agreement: self.agreement,
                 margin: self.margin.unwrap_or(2.0),
                 ranges: self.ranges.clone(),
                 keep_tail: self.keep_tail,
@@ -333,6 +340,7 @@ mod tfhe {
                 tensor: found.plan.clear.clone(),
                 plan: TfheServerPlan::new(found.plan.clone()),
                 found,
+                wanted_agreement: self.agreement,
                 precision_bits,
             })))
         }

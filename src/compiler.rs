@@ -4,6 +4,7 @@ use crate::files::{self, Output};
 use crate::{Backend, CostModel, Error, Model, ServerPlan};
 use cipherloom_compiler::Preference;
 use cipherloom_compiler::compile::{CompileError, LOWER, SPLIT_TAIL, StepReport};
+use cipherloom_compiler::integer::DEFAULT_AGREEMENT;
 use cipherloom_compiler::lower::Batch;
 use cipherloom_compiler::pass::{self, PrintAfter};
 use cipherloom_ir::circuit::{self, Circuit};
@@ -42,6 +43,7 @@ pub struct Compiler {
     pub(crate) margin: Option<f64>,
     pub(crate) keep_tail: bool,
     pub(crate) log2_failure: f64,
+    pub(crate) agreement: f64,
     pub(crate) max_memory: Option<u64>,
     pub(crate) print_after: PrintAfter,
     pub(crate) stop_after: Option<String>,
@@ -59,6 +61,7 @@ impl Default for Compiler {
             margin: None,
             keep_tail: false,
             log2_failure: DEFAULT_LOG2_FAILURE,
+            agreement: DEFAULT_AGREEMENT,
             max_memory: None,
             print_after: PrintAfter::default(),
             stop_after: None,
@@ -123,6 +126,14 @@ impl Compiler {
     #[must_use]
     pub fn failure_probability(mut self, log2: f64) -> Self {
         self.log2_failure = log2;
+        self
+    }
+
+    /// The share of the samples that shall keep their decision under the TFHE backend, simulated with noise; 0.99 by default. A
+    /// smaller one may make do with cheaper parameters.
+    #[must_use]
+    pub fn agreement(mut self, share: f64) -> Self {
+        self.agreement = share;
         self
     }
 

@@ -10,12 +10,12 @@ use cipherloom::data::{npz, read_inputs, split};
 use cipherloom::{AnyCompiled, Backend, Compiler, DType, Model, Range, Tensor, Tensors};
 use cipherloom_client::TfheClient;
 use cipherloom_ir::integer::{
-    IntegerBuilder, IntegerPlan, IntegerSimulator, Matrix, Quantisation, SETS, StepOp, Table,
+    IntegerBuilder, IntegerPlan, IntegerSimulator, Matrix, Quantisation, SETS, Table,
     integer_client_plan_to_bytes, integer_plan_to_bytes, quantise,
 };
 use cipherloom_runtime::TfheServer;
+use common::intervals::intervals;
 use common::{data, image, json, ok, refused};
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -192,63 +192,6 @@ fn mlp() -> (Model, Vec<Tensors>, Vec<Tensors>) {
     (model, calibration, test)
 }
 
-/// What the only output's integer may be, where every index of a lookup may be off by its slack.
-fn interval(plan: &IntegerPlan, sample: &[i64]) -> (i128, i128) {
-    let mut registers: BTreeMap<_, Vec<(i128, i128)>> = BTreeMap::new();
-    let input = &plan.inputs[0];
-    let phase = |m: &i64| {
-        (
-            i128::from(*m) << input.log_delta,
-            i128::from(*m) << input.log_delta,
-        )
-    };
-    registers.insert(input.register, sample.iter().map(phase).collect());
-    for step in &plan.steps {
-        let values: Vec<(i128, i128)> = match &step.op {
-            StepOp::Linear { src, matrix } => {
-                let matrix = &plan.matrices[*matrix as usize];
-                let operands: Vec<_> = src.iter().flat_map(|r| &registers[r]).collect();
-                let row = |row: usize| {
-                    let bias = i128::from(matrix.bias[row]) << step.log_delta;
-                    matrix.row(row).fold((bias, bias), |(lo, hi), (column, w)| {
-                        let (a, b) = operands[column];
-                        let (a, b) = (a * i128::from(w), b * i128::from(w));
-                        (lo + a.min(b), hi + a.max(b))
-                    })
-                };
-                (0..matrix.rows()).map(row).collect()
-            }
-            StepOp::Lookup {
-                src,
-                tables,
-                reads,
-                slack,
-                ..
-            } => {
-                assert_eq!(reads, &[0]);
-                let one = |(i, (lo, hi)): (usize, &(i128, i128))| {
-                    let table = &plan.tables[*tables.get(i).unwrap_or(&tables[0]) as usize];
-                    let entry = 1_i128 << (63 - table.bits());
-                    let index = |p: &i128| (p + entry / 2).div_euclid(entry) as i64;
-                    let slack = i64::from(*slack);
-                    let found = (index(lo) - slack..=index(hi) + slack).map(|i| table.at(i));
-                    let (least, most) = (found.clone().min().unwrap(), found.max().unwrap());
-                    let phase = |m: i64| i128::from(m) << step.log_delta;
-                    (phase(least), phase(most))
-                };
-                registers[src].iter().enumerate().map(one).collect()
-            }
-        };
-        registers.insert(step.dst, values);
-    }
-    let port = &plan.outputs[0];
-    assert_eq!((plan.outputs.len(), port.elements()), (1, 1));
-    let (lo, hi) = registers[&port.register][0];
-    let decode = |phase: i128| (phase + (1_i128 << port.log_delta) / 2) >> port.log_delta;
-    let slack = i128::from(port.slack);
-    (decode(lo) - slack, decode(hi) + slack)
-}
-
 #[test]
 fn a_network_computes_what_its_simulation_does() {
     let (model, calibration, test) = mlp();
@@ -271,7 +214,7 @@ fn a_network_computes_what_its_simulation_does() {
         let exact = simulator.run_integers(&integers, None).unwrap()[0][0];
         let outputs = server.run(&client.encrypt(sample).unwrap()).unwrap();
         let found = client.decrypt_integers(&outputs).unwrap()[0][0][0];
-        let (lo, hi) = interval(&plan, &integers[0]);
+        let (lo, hi) = intervals(&plan, &integers)[0][0];
         for m in [exact, found] {
             assert!(
                 (lo..=hi).contains(&i128::from(m)),

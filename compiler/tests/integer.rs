@@ -176,11 +176,18 @@ fn networks_keep_their_accuracy_on_whole_sets() {
         ("wine-mlp-softmax", "wine", "x", false),
         ("digits-mlp-square", "digits", "x", false),
         ("digits-cnn", "digits", "x", false),
+        ("digits-cnn-maxpool", "digits", "x", false),
         ("digits-cnn-square", "digits", "x", false),
     ];
     let mut worst = vec![];
     for (name, set, array, probability) in networks {
-        let file = shared.join(format!("models/{name}.onnx"));
+        let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let own = own.join(format!("../tests/data/models/{name}.onnx"));
+        let file = if own.exists() {
+            own
+        } else {
+            shared.join(format!("models/{name}.onnx"))
+        };
         let module =
             onnx::import(&std::fs::read(&file).unwrap(), file.parent(), name, name).unwrap();
         let mut found = Accuracy::default();
@@ -190,10 +197,14 @@ fn networks_keep_their_accuracy_on_whole_sets() {
             let half = accuracy(&module, &compiled, &test, probability);
             report(name, &compiled, &half);
             let estimates = &compiled.plan.estimates;
-            if set == "breast-cancer" {
-                assert!(estimates.latency_s <= 0.5, "{name}: {estimates:?}");
-                assert!(estimates.eval_key_bytes < 150_000_000, "{name}");
-            }
+            // Seconds on one thread.
+            let limit = match name {
+                name if name.starts_with("digits-cnn") => 12.0,
+                "digits-mlp-square" => 1.0,
+                _ => 0.5,
+            };
+            assert!(estimates.latency_s <= limit, "{name}: {estimates:?}");
+            assert!(estimates.eval_key_bytes < 150_000_000, "{name}");
             found.add(&half);
         }
         println!("{name}: {found:?}");
@@ -352,6 +363,27 @@ fn operations_come_near_their_clear_results() {
         println!("{found:.4}: {body}");
         assert!(found < bound, "{found}: {body}");
     }
+}
+
+#[test]
+fn a_growing_function_is_looked_up_once_for_each_maximum() {
+    let body = r#"  [1,4] - | %0 = input "x"
+  [1,4] - | %1 = relu %0
+  [1,1] - | %9 = reduce_max %1 axes [1]
+input "x" = %0 · f32 · batched
+output "y" = %9 · f32 · batched
+"#;
+    let options = IntegerOptions {
+        keep_tail: true,
+        ..IntegerOptions::default()
+    };
+    let compiled = compile_integer(&module(body), &samples(128), &options).unwrap();
+    let lookups: Vec<(&str, usize)> = compiled
+        .layers
+        .iter()
+        .filter_map(|l| Some((l.function.as_deref()?, l.lookups / l.copies)))
+        .collect();
+    assert_eq!(lookups, [("abs", 2), ("abs", 1), ("relu", 1)]);
 }
 
 #[test]

@@ -88,6 +88,9 @@ pub(crate) struct CompileOptions {
     /// For the TFHE backend, the probability with which a lookup or a decrypted number may be wrong, such as 2^-64; default 2^-128
     #[arg(long, value_name = "P", value_parser = probability, allow_hyphen_values = true)]
     pub(crate) failure_probability: Option<f64>,
+    /// For the TFHE backend, the share of the samples that shall keep their decision, simulated with noise; default 0.99
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) agreement: Option<f64>,
     /// Margin of ranges; default 2
     #[arg(long, value_name = "M")]
     pub(crate) margin: Option<f64>,
@@ -121,6 +124,7 @@ impl CompileOptions {
             && !self.quantum
             && self.precision.is_none()
             && self.failure_probability.is_none()
+            && self.agreement.is_none()
             && self.margin.is_none()
             && self.prefer.is_none()
             && self.cost_model.is_none()
@@ -163,6 +167,9 @@ impl CompileOptions {
             .backend(self.backend.unwrap_or_default().into());
         if let Some(log2) = self.failure_probability {
             compiler = compiler.failure_probability(log2);
+        }
+        if let Some(share) = self.agreement {
+            compiler = compiler.agreement(share);
         }
         for (name, range) in &self.input_range {
             compiler = compiler.input_range(name, *range);
@@ -214,9 +221,10 @@ impl CompileOptions {
             && !compiled.agrees()
         {
             ui.warning(&format!(
-                "{:.1} % of the calibration samples keep their decision, simulated with noise: fewer than the 99 % that are asked \
-                 for; no published parameter set comes nearer",
-                100.0 * compiled.agreement()
+                "{:.1} % of the calibration samples keep their decision, simulated with noise, and fewer of them or of further \
+                 samples than the {:.1} % that are asked for (--agreement); no published parameter set comes nearer",
+                100.0 * compiled.agreement(),
+                100.0 * compiled.wanted_agreement()
             ));
         }
     }

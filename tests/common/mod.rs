@@ -2,6 +2,7 @@
 // Each test binary uses a part of this, and a test may panic.
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
+pub mod intervals;
 pub mod sets;
 
 use std::path::{Path, PathBuf};

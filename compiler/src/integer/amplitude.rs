@@ -1,5 +1,6 @@
 //! How much of the torus each element of a lookup's result takes.
 
+use super::intervals::Intervals;
 use super::layers::Layers;
 use super::statistics::Spread;
 
@@ -15,7 +16,7 @@ const WHOLE: (usize, i32) = (12, 4);
 pub(super) struct Readers(Vec<Vec<(f64, f64)>>);
 
 impl Readers {
-    pub(super) fn of(value: usize, len: usize, layers: &Layers<'_>, (lo, hi): (f64, f64)) -> Self {
+    pub(super) fn of(value: usize, len: usize, layers: &Layers<'_>, intervals: &Intervals) -> Self {
         let mut readers = vec![vec![]; len];
         for layer in layers.iter().filter(|l| l.reads(value)) {
             let rows = layer.gains.iter().zip(&layer.variances);
@@ -24,6 +25,7 @@ impl Readers {
             for (_, matrix) in layer.pending.terms.iter().filter(|(v, _)| *v == value) {
                 for (row, gain) in layer.gains.iter().enumerate() {
                     for (column, weight) in matrix.row(row) {
+                        let (lo, hi) = intervals.of(value, column);
                         readers[column].push((gain * weight * (hi - lo), count));
                     }
                 }

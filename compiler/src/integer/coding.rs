@@ -6,6 +6,7 @@
 
 use super::amplitude::Readers;
 use super::grids::Grid;
+use super::intervals::Intervals;
 use super::layers::Layers;
 use super::network::{Kind, Network};
 use super::statistics::Statistics;
@@ -18,10 +19,6 @@ pub(super) const LOOKUP_DELTA: u32 = 46;
 const UNITS: f64 = (1_u64 << (64 - LOOKUP_DELTA)) as f64;
 /// log2 of the part of the torus that an input takes. Its noise is so small that fine weights cost nothing.
 const INPUT_AMPLITUDE: u32 = 24;
-/// How much noise may count beside what is cut off, which hits few samples, but these hard.
-pub(super) const CAUTIONS: [f64; 4] = [0.25, 0.05, 1.0, 4.0];
-/// Clipping ranges that are tried, as parts of the whole.
-const CLIPS: [f64; 11] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2];
 
 /// The scheme's noise under a set and a failure budget.
 #[derive(Clone, Copy, Debug)]
@@ -167,22 +164,26 @@ impl Coding {
         }
     }
 
-    /// What a lookup yields, by the amplitude of each element: 0 and 1 as one negative and one positive integer, or an
-    /// interval.
-    fn lookup(step: bool, (lo, hi): (f64, f64), amplitudes: &[f64], variance: f64) -> Self {
-        let one = |amplitude: &f64| {
-            if step {
-                let half = libm::round(0.5 * amplitude * UNITS).max(1.0);
-                (0.5 / half, (-half as i64, half as i64))
+    /// What a lookup yields, by the interval and the amplitude of each element: integers from 0 on, or as many negative
+    /// as positive ones where tables are read negated too.
+    fn lookup(negacyclic: bool, elements: &[((f64, f64), f64)], variance: f64) -> Self {
+        let (mut unit, mut offset, mut ends) = (vec![], vec![], vec![]);
+        for ((lo, hi), amplitude) in elements {
+            let half = libm::round(0.5 * amplitude * UNITS).max(1.0);
+            let most = libm::round(amplitude * UNITS).max(1.0);
+            if negacyclic {
+                unit.push(0.5 * (hi - lo) / half);
+                offset.push(0.5 * (lo + hi));
+                ends.push((-half as i64, half as i64));
             } else {
-                let most = libm::round(amplitude * UNITS).max(1.0);
-                ((hi - lo) / most, (0, most as i64))
+                unit.push((hi - lo) / most);
+                offset.push(*lo);
+                ends.push((0, most as i64));
             }
-        };
-        let (unit, ends) = amplitudes.iter().map(one).unzip();
+        }
         Self {
             unit,
-            offset: vec![if step { 0.5 } else { lo }],
+            offset,
             ends,
             log_delta: LOOKUP_DELTA,
             variance,
@@ -193,143 +194,6 @@ impl Coding {
 /// The entry of an element in a list of one for all, or one for each.
 fn at<T: Copy>(list: &[T], element: usize) -> Option<T> {
     list.get(element).or(list.first()).copied()
-}
-
-/// The interval of each element, after clipping.
-pub(super) struct Intervals(Vec<Vec<(f64, f64)>>);
-
-impl Intervals {
-    /// Clipping ranges: the sum of what is cut off and of the noise that a wider range brings is smallest.
-    ///
-    /// Inputs that no lookup sees lose nothing by a wide range: theirs is the accepted one.
-    pub(super) fn choose(
-        network: &Network,
-        statistics: &Statistics,
-        budget: &Budget,
-        (margin, caution): (f64, f64),
-    ) -> Self {
-        let lengths = row_lengths(network);
-        let looked_up = looked_up(network);
-        let of = |v: usize| {
-            let value = &network.values[v];
-            let noise = budget.usual_reach() / budget.deviations;
-            let weight = caution * lengths[v] * 4.0 * noise * noise;
-            match &value.kind {
-                _ if value.is_step() => vec![(0.0, 1.0)],
-                _ if value.grid.is_some() => {
-                    let ends = |grid: &Grid| (grid.from * grid.unit, grid.to * grid.unit);
-                    value.grid.iter().map(ends).collect()
-                }
-                Kind::Input(_) if !looked_up[v] => {
-                    let wide = |s: &super::statistics::Spread| {
-                        let range = Range { lo: s.lo, hi: s.hi }.widened(margin);
-                        (range.lo, range.hi)
-                    };
-                    statistics.spreads[v].iter().map(wide).collect()
-                }
-                Kind::Input(_) => {
-                    let best = best_clip(weight, |clip| {
-                        let cut = |(e, s): (usize, &super::statistics::Spread)| {
-                            let ends = clipped((s.lo, s.hi), s.mean, clip);
-                            let own = statistics.samples.iter().map(|x| x[v][e]);
-                            (cut_off(own, ends), ends.1 - ends.0)
-                        };
-                        statistics.spreads[v].iter().enumerate().map(cut).collect()
-                    });
-                    let spreads = statistics.spreads[v].iter();
-                    spreads
-                        .map(|s| clipped((s.lo, s.hi), s.mean, best))
-                        .collect()
-                }
-                Kind::Lookup { .. } => {
-                    let spreads = &statistics.spreads[v];
-                    let lo = spreads.iter().map(|s| s.lo).fold(f64::INFINITY, f64::min);
-                    let hi = spreads.iter().map(|s| s.hi).fold(lo, f64::max);
-                    let hi = if hi > lo {
-                        hi
-                    } else {
-                        lo + 1.0_f64.max(lo.abs())
-                    };
-                    let mean =
-                        spreads.iter().map(|s| s.mean).sum::<f64>() / spreads.len().max(1) as f64;
-                    let best = best_clip(weight, |clip| {
-                        let ends = clipped((lo, hi), mean, clip);
-                        let all = statistics.samples.iter().flat_map(|x| x[v].iter().copied());
-                        vec![(cut_off(all, ends), ends.1 - ends.0)]
-                    });
-                    vec![clipped((lo, hi), mean, best)]
-                }
-            }
-        };
-        Self((0..network.values.len()).map(of).collect())
-    }
-
-    /// The interval of an element of a value.
-    pub(super) fn of(&self, value: usize, element: usize) -> (f64, f64) {
-        let list = &self.0[value];
-        let found = list.get(element).or(list.first());
-        found.copied().unwrap_or((0.0, 1.0))
-    }
-}
-
-/// Which values lookups read.
-fn looked_up(network: &Network) -> Vec<bool> {
-    let mut read = vec![false; network.values.len()];
-    for value in &network.values {
-        if let Kind::Lookup { operand, .. } = &value.kind {
-            operand.terms.iter().for_each(|(v, _)| read[*v] = true);
-        }
-    }
-    read
-}
-
-/// The mean number of entries of the rows that read each value.
-fn row_lengths(network: &Network) -> Vec<f64> {
-    let mut entries = vec![(0.0, 0.0); network.values.len()];
-    let lookups = network.values.iter().filter_map(|v| match &v.kind {
-        Kind::Lookup { operand, .. } => Some(operand),
-        Kind::Input(_) => None,
-    });
-    for pending in lookups.chain(network.outputs.iter().map(|o| &o.value)) {
-        for (v, matrix) in &pending.terms {
-            entries[*v].0 += matrix.entries() as f64;
-            entries[*v].1 += matrix.rows as f64;
-        }
-    }
-    let mean = |(entries, rows): &(f64, f64)| (entries / rows.max(1.0)).max(1.0);
-    entries.iter().map(mean).collect()
-}
-
-fn clipped((lo, hi): (f64, f64), middle: f64, part: f64) -> (f64, f64) {
-    (middle - part * (middle - lo), middle + part * (hi - middle))
-}
-
-/// The mean square of what lies outside.
-fn cut_off(values: impl Iterator<Item = f64>, (lo, hi): (f64, f64)) -> f64 {
-    let (mut sum, mut count) = (0.0, 0.0);
-    for x in values {
-        let over = (x - hi).max(lo - x).max(0.0);
-        sum += over * over;
-        count += 1.0;
-    }
-    sum / f64::max(count, 1.0)
-}
-
-/// The clip of the smallest error; `of` gives for each element what is cut off and the width that is left.
-fn best_clip(weight: f64, of: impl Fn(f64) -> Vec<(f64, f64)>) -> f64 {
-    let error = |clip: f64| -> f64 {
-        let parts = of(clip);
-        let cost = |(cut, width): &(f64, f64)| cut + weight * width * width;
-        parts.iter().map(cost).sum()
-    };
-    let mut best = (1.0, error(1.0));
-    for clip in CLIPS {
-        let found = error(clip);
-        if found < best.1 {
-            best = (clip, found);
-        }
-    }
-    best.0
 }
 
 /// The codings of all values.
@@ -356,15 +220,13 @@ pub(super) fn choose(
                 let exact = exact.filter_map(|l| l.exact.as_ref()).map(|e| e.unit());
                 let amplitudes = match exact.reduce(f64::min) {
                     Some(amplitude) => vec![amplitude; value.len],
-                    None => Readers::of(v, value.len, layers, intervals.of(v, 0))
+                    None => Readers::of(v, value.len, layers, intervals)
                         .amplitudes(&statistics.spreads[v], budget.bootstrap),
                 };
-                Coding::lookup(
-                    value.is_step(),
-                    intervals.of(v, 0),
-                    &amplitudes,
-                    budget.bootstrap,
-                )
+                let negacyclic = layers.iter().any(|l| l.makes(v) && l.is_negacyclic());
+                let elements = amplitudes.into_iter().enumerate();
+                let elements: Vec<_> = elements.map(|(e, a)| (intervals.of(v, e), a)).collect();
+                Coding::lookup(negacyclic, &elements, budget.bootstrap)
             }
         });
     }

@@ -164,8 +164,12 @@ impl Emitter<'_> {
                     // Below 0 the table is read negated.
                     return coding.ends(number).1;
                 }
-                let phase = (i << (63 - rows.bits)) as f64;
-                coding.encode(number, function.eval(row.decode(phase)))
+                // Of a folded table, the second half is the part below the middle, which is read negated.
+                let below = layer.fold.is_some() && i >= size / 2;
+                let at = if below { i - size } else { i };
+                let phase = (at << (63 - rows.bits)) as f64;
+                let found = coding.encode(number, function.eval(row.decode(phase)));
+                if below { -found } else { found }
             };
             let entries = (0..size).map(entry).collect();
             let name = name.clone();
@@ -179,7 +183,7 @@ impl Emitter<'_> {
             tables,
             reads: vec![0],
             slack: rows.slack,
-            negacyclic: layer.is_step(),
+            negacyclic: layer.is_negacyclic(),
         };
         self.builder.push(op, coding.log_delta, &origin.to_string())
     }

@@ -1,10 +1,12 @@
 //! The places where integers are decoded: lookups and outputs. Each sums up values, within a part of the torus that the
 //! sums never leave.
 
-use super::coding::{Budget, Intervals};
+use super::coding::Budget;
+use super::fold::{Fold, Ranges};
+use super::intervals::Intervals;
 use super::network::{Kind, Network};
 use super::scalar::Scalar;
-use super::statistics::{Statistics, apply};
+use super::statistics::{Spread, Statistics, apply, spread};
 use crate::lower::network::pending::Pending;
 
 /// Index bits of a table that sees the high bits of its operand.
@@ -51,6 +53,7 @@ pub(super) struct Layer<'n> {
     /// For each row, its variance over the samples.
     pub(super) variances: Vec<f64>,
     pub(super) exact: Option<Exact>,
+    pub(super) fold: Option<Fold>,
     /// How often each row is there.
     pub(super) copies: usize,
 }
@@ -61,8 +64,18 @@ impl Layer<'_> {
         terms.any(|(v, m)| *v == value && m.entries() > 0)
     }
 
+    /// Whether its lookups yield the value.
+    pub(super) fn makes(&self, value: usize) -> bool {
+        matches!(self.reader, Reader::Lookup(v, _) if v == value)
+    }
+
     pub(super) fn is_step(&self) -> bool {
         matches!(self.reader, Reader::Lookup(_, function) if function.is_step())
+    }
+
+    /// Whether tables are read negated too.
+    pub(super) fn is_negacyclic(&self) -> bool {
+        self.is_step() || self.fold.is_some()
     }
 }
 
@@ -70,11 +83,13 @@ impl Layer<'_> {
 pub(super) struct Layers<'n>(Vec<Layer<'n>>);
 
 impl<'n> Layers<'n> {
+    /// The layers; where lookups are folded, the intervals become those of what they yield.
     pub(super) fn of(
         network: &'n Network,
         statistics: &Statistics,
-        intervals: &Intervals,
+        intervals: &mut Intervals,
         budget: &Budget,
+        folded: bool,
     ) -> Self {
         let live = network.live();
         let lookups = network.values.iter().enumerate().filter(|(v, _)| live[*v]);
@@ -85,23 +100,33 @@ impl<'n> Layers<'n> {
         let outputs = network.outputs.iter().enumerate();
         let outputs = outputs.map(|(i, o)| (Reader::Output(i), &o.value));
         let layer = |(reader, pending)| {
+            let spreads = spreads(pending, statistics);
+            let ends = extremes(pending, intervals);
             let mut layer = Layer {
                 reader,
                 pending,
                 gains: vec![],
-                variances: variances(pending, statistics),
+                variances: spreads.iter().map(|s| s.variance).collect(),
                 exact: None,
+                fold: None,
                 copies: match reader {
                     Reader::Lookup(v, _) => network.values[v].copies,
                     Reader::Output(_) => 1,
                 },
             };
-            layer.gains = gains(&layer, intervals, budget);
+            layer.gains = gains(&layer, &ends, budget);
+            layer.exact = exact(network, &layer, budget);
+            if folded {
+                layer.fold = fold(&layer, &spreads, &ends, intervals, budget);
+            }
+            if let (Reader::Lookup(v, _), Some(fold)) = (layer.reader, &layer.fold) {
+                layer.gains.clone_from(&fold.gains);
+                intervals.replace(v, fold.results.clone());
+            }
             let own = layer.gains.len() / layer.copies;
             for (row, gain) in layer.gains.iter_mut().enumerate() {
                 *gain *= 1.0 - APART * (row / own.max(1)) as f64;
             }
-            layer.exact = exact(network, &layer, budget);
             layer
         };
         Self(lookups.chain(outputs).map(layer).collect())
@@ -112,21 +137,12 @@ impl<'n> Layers<'n> {
     }
 }
 
-fn variances(pending: &Pending, statistics: &Statistics) -> Vec<f64> {
-    let rows = pending.bias.len();
-    let (mut sums, mut squares) = (vec![0.0; rows], vec![0.0; rows]);
-    for sample in &statistics.samples {
-        for (row, y) in apply(pending, sample).into_iter().enumerate() {
-            sums[row] += y;
-            squares[row] += y * y;
-        }
-    }
-    let count = statistics.samples.len().max(1) as f64;
-    let variance = |(sum, square): (&f64, &f64)| {
-        let mean = sum / count;
-        (square / count - mean * mean).max(0.0)
-    };
-    sums.iter().zip(&squares).map(variance).collect()
+/// What the samples tell of each row.
+fn spreads(pending: &Pending, statistics: &Statistics) -> Vec<Spread> {
+    let sums = statistics.samples.iter().map(|s| apply(pending, s));
+    let sums: Vec<Vec<f64>> = sums.collect();
+    let row = |row: usize| spread(sums.iter().filter_map(|s| s.get(row).copied()));
+    (0..pending.bias.len()).map(row).collect()
 }
 
 /// The smallest and largest value of each row, whatever the values within their intervals are.
@@ -145,8 +161,32 @@ fn extremes(pending: &Pending, intervals: &Intervals) -> Vec<(f64, f64)> {
     ends
 }
 
-fn gains(layer: &Layer<'_>, intervals: &Intervals, budget: &Budget) -> Vec<f64> {
-    let ends = extremes(layer.pending, intervals);
+/// The fold of a layer that may have one.
+fn fold(
+    layer: &Layer<'_>,
+    spreads: &[Spread],
+    ends: &[(f64, f64)],
+    intervals: &Intervals,
+    budget: &Budget,
+) -> Option<Fold> {
+    let Reader::Lookup(v, function) = layer.reader else {
+        return None;
+    };
+    if layer.is_step() || layer.exact.is_some() {
+        return None;
+    }
+    let usual: Vec<(f64, f64)> = spreads.iter().map(|s| (s.lo, s.hi)).collect();
+    let ranges = Ranges {
+        usual: &usual,
+        possible: ends,
+        clip: &|row| intervals.of(v, row),
+        gains: &layer.gains,
+    };
+    let bits = TABLE_BITS.min(budget.set.max_table_bits());
+    Fold::of(function, &ranges, budget, bits)
+}
+
+fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
     let bits = TABLE_BITS.min(budget.set.max_table_bits());
     let (reach, entry) = (budget.usual_reach(), libm::exp2(-1.0 - f64::from(bits)));
     let usable = |part: f64, width: f64| if width > 0.0 { part / width } else { 1.0 };

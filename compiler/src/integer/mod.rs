@@ -17,7 +17,9 @@ mod coding;
 mod copies;
 mod emit;
 mod error;
+mod fold;
 mod grids;
+mod intervals;
 mod layers;
 mod legal;
 mod network;
@@ -50,6 +52,9 @@ const MAX_KEPT: usize = 1 << 25;
 /// Samples from which scales are found, at most, and at least where there are so many.
 const SAMPLES: (usize, usize) = (512, 32);
 
+/// The share of samples that keep their decision, unless another one is asked for.
+pub const DEFAULT_AGREEMENT: f64 = 0.99;
+
 /// What the compilation to the integer stage is asked for.
 #[derive(Clone, Debug)]
 pub struct IntegerOptions {
@@ -70,7 +75,7 @@ pub struct IntegerOptions {
 impl Default for IntegerOptions {
     fn default() -> Self {
         Self {
-            agreement: 0.99,
+            agreement: DEFAULT_AGREEMENT,
             log2_failure: noise::DEFAULT_LOG2_FAILURE,
             input_bits: 12,
             margin: 2.0,

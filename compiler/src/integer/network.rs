@@ -358,6 +358,14 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// What a value is looked up from, and by which function.
+    pub(super) fn looked_up(&self, value: usize) -> Option<(&Pending, &Scalar)> {
+        match &self.network.values.get(value)?.kind {
+            Kind::Lookup { operand, function } => Some((operand, function)),
+            Kind::Input(_) => None,
+        }
+    }
+
     /// A function of each element.
     pub(super) fn lookup(
         &mut self,
@@ -368,16 +376,11 @@ impl Builder<'_> {
         let (mut operand, mut function) = (operand.clone(), function);
         // A function of copies of what a lookup yields is one function with it.
         if let Some((value, factor, shift)) = operand.as_copies()
-            && let Kind::Lookup {
-                operand: inner,
-                function: first,
-            } = &self.network.values[value].kind
+            && let Some((inner, first)) = self.looked_up(value)
             && let [(_, copies)] = operand.terms.as_slice()
         {
-            let mut copies = Matrix::clone(copies);
-            copies.values.iter_mut().for_each(|v| *v = 1.0);
             function = first.then(factor, shift, &function);
-            operand = inner.map(&copies, &vec![0.0; copies.rows]);
+            operand = inner.map(&selected(copies), &vec![0.0; copies.rows]);
         }
         let len = operand.bias.len();
         self.afford(id, len)?;
@@ -415,6 +418,13 @@ impl Builder<'_> {
         let quarter = 0.25 / ratio;
         Ok(sum.scaled(quarter).plus(&difference.scaled(-quarter)))
     }
+}
+
+/// A selection of elements without its factor.
+pub(super) fn selected(copies: &Matrix) -> Matrix {
+    let mut copies = copies.clone();
+    copies.values.iter_mut().for_each(|v| *v = 1.0);
+    copies
 }
 
 /// `1 - x`.

@@ -98,15 +98,19 @@ impl Maker<'_> {
         let own = (rows.len() / layer.copies).max(1);
         for (number, mut row) in rows.into_iter().enumerate() {
             let mut gain = layer.gains[number];
+            let centre = layer.fold.as_ref().map_or(0.0, |f| f.centres[number]);
+            let is_copy = |row: &Row, made: &[Row]| {
+                let mut copies = made.iter().skip(number % own).step_by(own);
+                copies.any(|copy| copy.weights == row.weights)
+            };
             for _ in 0..MAX_SHRINKS {
-                if reader.place(&mut row) {
+                if !is_copy(&row, &made.rows) && reader.place(&mut row, centre) {
                     break;
                 }
                 gain *= SHRINK;
                 row = self.row(layer, number, gain);
             }
-            let mut copies = made.rows.iter().skip(number % own).step_by(own);
-            if copies.any(|copy: &Row| copy.weights == row.weights) {
+            if is_copy(&row, &made.rows) {
                 return None;
             }
             made.rows.push(row);
@@ -220,6 +224,7 @@ enum Kind {
     Output,
     Step,
     Table,
+    Folded,
 }
 
 impl Reading {
@@ -234,6 +239,8 @@ impl Reading {
             let reach = budget.reach(variance) * entries;
             let kind = if layer.is_step() {
                 Kind::Step
+            } else if layer.fold.is_some() {
+                Kind::Folded
             } else {
                 Kind::Table
             };
@@ -247,8 +254,9 @@ impl Reading {
         }
     }
 
-    /// Sets a row's bias so that its phases lie where they are read; false where they do not fit.
-    fn place(&self, row: &mut Row) -> bool {
+    /// Sets a row's bias so that its phases lie where they are read; false where they do not fit. A folded table's middle
+    /// is at `centre`.
+    fn place(&self, row: &mut Row, centre: f64) -> bool {
         let (lo, hi) = row.ends;
         let (unit, entry) = (1_i128 << self.log_delta, 1_i128 << self.log_entry);
         let half = 1_i128 << 63;
@@ -261,6 +269,12 @@ impl Reading {
                 // Index 0 begins half an entry below the phase 0: there the sign changes.
                 let bias = in_units(-zero - 0.5 * entry as f64);
                 let far = i128::from(self.slack) * entry;
+                (bias, far - half, half - far - entry)
+            }
+            Kind::Folded => {
+                let middle = (centre - row.origin) * row.gain;
+                let far = i128::from(self.slack) * entry;
+                let bias = in_units(-middle - 0.5 * entry as f64);
                 (bias, far - half, half - far - entry)
             }
             Kind::Table => {

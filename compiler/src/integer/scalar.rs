@@ -110,6 +110,30 @@ impl Scalar {
         self.0 == [Part::Function(Function::Step)]
     }
 
+    /// Whether a larger argument never has a smaller value.
+    pub(super) fn grows(&self) -> bool {
+        let grows = |part: &Part| match part {
+            Part::Function(function) => matches!(
+                function,
+                Function::Relu
+                    | Function::Sigmoid
+                    | Function::Tanh
+                    | Function::Clip { .. }
+                    | Function::Step
+            ),
+            Part::Polynomial(coefficients) => {
+                matches!(coefficients.as_slice(), [_, slope] if *slope > 0.0)
+            }
+            Part::Table(_) => false,
+        };
+        self.0.iter().all(grows)
+    }
+
+    /// Whether it is the distance from 0.
+    pub(super) fn is_distance(&self) -> bool {
+        self.0 == [Part::Function(Function::Abs)]
+    }
+
     /// The names of its parts, for people.
     pub(super) fn name(&self) -> String {
         let names: Vec<&str> = self.0.iter().map(Part::name).collect();
@@ -130,6 +154,8 @@ mod tests {
             assert_eq!(both.eval(x), y * y);
         }
         assert_eq!(both.name(), "relu+scale+square");
+        assert!(!both.grows() && relu.then(2.0, -1.0, &relu).grows());
+        assert!(!relu.then(-2.0, 1.0, &relu).grows());
         assert!(!both.is_step() && Scalar::function(Function::Step).is_step());
         let labels = Scalar::of(Part::Table(vec![7.0, 9.0]));
         let found: Vec<f64> = [-1.0, 0.4, 0.6, 5.0].map(|x| labels.eval(x)).to_vec();

@@ -2,7 +2,8 @@
 //! with which the samples keep their decisions.
 
 use super::agreement::{Decisions, Kept};
-use super::coding::{self, Budget, CAUTIONS, Intervals};
+use super::coding::{self, Budget};
+use super::intervals::{CAUTIONS, Intervals, Wish};
 use super::layers::{Layers, Reader};
 use super::network::Network;
 use super::statistics::Statistics;
@@ -16,6 +17,8 @@ const MOST_BITS: u32 = 6;
 const GAIN: f64 = 0.01;
 /// A set costs little more than another one if it costs less than so many times as much.
 const CHEAP: f64 = 2.0;
+/// The expected share may lose so many times as much: it takes errors as normal, and few leads decide it.
+const UNSURE: f64 = 1.5;
 /// Lookups of one element, at most.
 const MAX_COPIES: usize = 8;
 
@@ -33,24 +36,27 @@ pub(super) struct Search<'a> {
 struct Trial {
     network: Network,
     statistics: Statistics,
-    caution: f64,
+    wish: Wish,
+    /// As [`Search::score`].
+    score: f64,
     /// The values of which more copies may help.
     noisy: Vec<usize>,
     compiled: IntegerCompiled,
 }
 
 impl Trial {
-    fn score(&self) -> f64 {
-        self.compiled.agreement + self.compiled.expected_agreement
-    }
-
     fn rank(&self) -> (bool, f64) {
-        (self.compiled.agrees, self.score())
+        (self.compiled.agrees, self.score)
     }
 
     fn bootstraps(&self) -> f64 {
         self.compiled.plan.estimates.bootstraps as f64
     }
+}
+
+/// Cautions near one, that one first.
+fn around(caution: f64) -> [f64; 3] {
+    [caution, 4.0 * caution, 0.25 * caution]
 }
 
 impl Search<'_> {
@@ -105,13 +111,27 @@ impl Search<'_> {
     ) -> Result<Trial, AnalyseError> {
         let mut best: Option<Trial> = None;
         let mut last = AnalyseError(vec![]);
-        for caution in CAUTIONS {
-            match self.attempt(set, network.clone(), statistics.clone(), caution) {
-                Ok(trial) if best.as_ref().is_none_or(|b| trial.rank() > b.rank()) => {
-                    best = Some(trial);
+        // What is far from the samples is safer with wide ranges, and with tables that are not folded.
+        for (own, folded) in [(false, false), (true, false), (false, true), (true, true)] {
+            let cautions = match &best {
+                Some(best) if best.compiled.agrees => break,
+                Some(best) => around(best.wish.caution).to_vec(),
+                None => CAUTIONS.to_vec(),
+            };
+            for caution in cautions {
+                let (network, statistics) = (network.clone(), statistics.clone());
+                let wish = Wish {
+                    caution,
+                    own,
+                    folded,
+                };
+                match self.attempt(set, network, statistics, wish) {
+                    Ok(trial) if best.as_ref().is_none_or(|b| trial.rank() > b.rank()) => {
+                        best = Some(trial);
+                    }
+                    Ok(_) => {}
+                    Err(error) => last = error,
                 }
-                Ok(_) => {}
-                Err(error) => last = error,
             }
         }
         best.ok_or(last)
@@ -139,12 +159,17 @@ impl Search<'_> {
                 let network = trial.network.doubled(value);
                 let statistics = trial.statistics.doubled(value);
                 // Less noise may ask for wider ranges.
-                for caution in [trial.caution, 0.5 * trial.caution, 0.1 * trial.caution] {
-                    let found = self.attempt(set, network.clone(), statistics.clone(), caution);
+                for factor in [1.0, 0.5, 0.1] {
+                    let (network, statistics) = (network.clone(), statistics.clone());
+                    let wish = Wish {
+                        caution: factor * trial.wish.caution,
+                        ..trial.wish
+                    };
+                    let found = self.attempt(set, network, statistics, wish);
                     let Ok(found) = found else {
                         continue;
                     };
-                    let gain = (found.score() - trial.score()) / added;
+                    let gain = (found.score - trial.score) / added;
                     if gain > best.as_ref().map_or(0.0, |b| b.0) {
                         best = Some((gain, found));
                     }
@@ -163,7 +188,16 @@ impl Search<'_> {
         let next = SETS.into_iter().find(|s| s.bits > set.bits);
         let cheap = next.is_some_and(|s| lookup_seconds(&s) < CHEAP * lookup_seconds(set));
         let lost = (1.0 - self.options.agreement) * if cheap { 0.1 } else { 1.0 };
-        kept.share >= 1.0 - lost && (self.by_share || kept.expected >= 1.0 - lost)
+        kept.share >= 1.0 - lost && (self.by_share || kept.expected >= 1.0 - UNSURE * lost)
+    }
+
+    /// What the search ascends by. The expected share is a mean over all leads, so that it is smoother than the counted one.
+    fn score(&self, kept: &Kept) -> f64 {
+        if self.by_share {
+            kept.share + kept.expected
+        } else {
+            kept.expected + 0.1 * kept.share
+        }
     }
 
     fn attempt(
@@ -171,13 +205,12 @@ impl Search<'_> {
         set: TfheSet,
         network: Network,
         statistics: Statistics,
-        caution: f64,
+        wish: Wish,
     ) -> Result<Trial, AnalyseError> {
         let options = self.options;
         let budget = Budget::new(set, options.log2_failure);
-        let intervals =
-            Intervals::choose(&network, &statistics, &budget, (options.margin, caution));
-        let layers = Layers::of(&network, &statistics, &intervals, &budget);
+        let mut intervals = Intervals::choose(&network, &statistics, &budget, options.margin, wish);
+        let layers = Layers::of(&network, &statistics, &mut intervals, &budget, wish.folded);
         let codings = coding::choose(
             &network,
             &layers,
@@ -214,7 +247,8 @@ impl Search<'_> {
         Ok(Trial {
             network,
             statistics,
-            caution,
+            wish,
+            score: self.score(&kept),
             noisy,
             compiled,
         })

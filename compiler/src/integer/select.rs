@@ -1,7 +1,7 @@
 //! Largest elements and their positions, by comparisons of two at a time.
 
 use super::error::IntegerError;
-use super::network::{Builder, complement, rows};
+use super::network::{Builder, complement, rows, selected};
 use super::scalar::Scalar;
 use crate::lower::network::pending::Pending;
 use cipherloom_ir::NodeId;
@@ -80,7 +80,31 @@ impl Round {
     }
 }
 
+/// `factor * function(argument) + shift`, which grows with the argument.
+struct Grown {
+    argument: Pending,
+    function: Scalar,
+    factor: f64,
+    shift: f64,
+}
+
 impl Builder<'_> {
+    /// An operand that grows with the argument of one lookup: the largest of it is that of the largest argument, so that the
+    /// function is looked up once for each window.
+    fn grown(&self, operand: &Pending) -> Option<Grown> {
+        let (value, factor, shift) = operand.as_copies().filter(|(_, factor, _)| *factor > 0.0)?;
+        let (inner, function) = self.looked_up(value)?;
+        let [(_, copies)] = operand.terms.as_slice() else {
+            return None;
+        };
+        function.grows().then(|| Grown {
+            argument: inner.map(&selected(copies), &vec![0.0; copies.rows]),
+            function: function.clone(),
+            factor,
+            shift,
+        })
+    }
+
     /// The largest element of each window, by a tournament: `max(a, b) = (a + b + |a - b|) / 2`, whose terms are bounded
     /// more closely than those of `b + relu(a - b)`. All windows play at once.
     pub(super) fn largest(
@@ -92,6 +116,13 @@ impl Builder<'_> {
     ) -> Result<Pending, IntegerError> {
         if windows.iter().any(Vec::is_empty) {
             return Err(self.malformed(id));
+        }
+        if let Some(grown) = self.grown(&operand) {
+            let found = self.largest(id, grown.argument, windows, smallest)?;
+            let mut found = self.lookup(id, &found, grown.function)?;
+            found = found.scaled(grown.factor);
+            found.bias.iter_mut().for_each(|b| *b += grown.shift);
+            return Ok(found);
         }
         let sign = if smallest { -1.0 } else { 1.0 };
         let mut current = operand.scaled(sign);

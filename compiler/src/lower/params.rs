@@ -74,7 +74,10 @@ impl Batch {
 /// that as `exp(-x^2 / 2)`; the worst of all g is found, once for the samples and once for one alone.
 fn worst_of(samples: usize, slots: usize) -> f64 {
     let worst = |samples: usize| {
-        let (r, all) = ((slots / samples.max(1)).max(1) as f64, samples.max(1) as f64);
+        let (r, all) = (
+            (slots / samples.max(1)).max(1) as f64,
+            samples.max(1) as f64,
+        );
         let rare = libm::log(1000.0 * all);
         let square = |g: f64| 2.0 * g * (rare - r * (g - 1.0 - libm::log(g)));
         let steps = (0..=200).map(|i| square(1.0 + 0.1 * f64::from(i)));
