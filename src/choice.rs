@@ -119,8 +119,12 @@ impl Compiler {
             Err(stopped @ Error::Compile(CompileError::Stopped(_))) => return Err(stopped),
             Err(refused) => return self.instead(model, refused),
         };
-        let seconds = ckks.server_plan().plan().estimates.latency_s;
-        let expected = format!("{} expected on one thread", duration(seconds));
+        let plan = ckks.server_plan();
+        // The other backend takes one sample at a time.
+        let samples = plan.plan().samples();
+        let seconds = plan.plan().estimates.latency_s / samples.max(1) as f64;
+        let each = if samples > 1 { " a sample" } else { "" };
+        let expected = format!("{} expected on one thread{each}", duration(seconds));
         let least = least_seconds(ckks.tensor());
         let because = if least >= seconds {
             let text = "tfhe would take at least";

@@ -138,7 +138,8 @@ pub(crate) fn search(
         let special = special_primes(digit_size as f64 * CAPS[0] + SPECIAL_BITS);
         // Most primes are below 2^32 where the precision lets them.
         let rates = options.cost.ring(log_n).narrow;
-        let (mut done, mut any) = (best.is_some(), false);
+        let smaller = best.is_some();
+        let (mut any, mut found, mut ideal) = (false, f64::INFINITY, f64::INFINITY);
         for samples in options.batch.candidates(1 << (log_n - 1)) {
             let (of, slots) = (&levels.level, samples);
             let packing = choose(network, of, log_n, digit_size, special, &rates, slots);
@@ -155,16 +156,16 @@ pub(crate) fn search(
             // What is compared is the price of a run, or of a sample.
             let shared = options.batch.shares(samples);
             let sizes = ring.digit_sizes();
-            let cheapest = sizes.first().map_or(0.0, |s| s.0);
+            ideal = sizes.first().map_or(0.0, |s| s.0 / shared).min(ideal);
             let below = best.as_ref().map_or(f64::INFINITY, |(price, _)| *price);
             if let Some((price, chosen)) = ring.cheapest(sizes, below * shared, &mut closest) {
-                // A ring twice as large may be cheaper where this one has no room for large digits.
-                done |= price < ROOM * cheapest;
-                any = true;
+                (any, found) = (true, found.min(price / shared));
                 best = Some((price / shared, chosen));
             }
         }
-        if done || best.is_some() && !any {
+        // A ring twice as large may be cheaper where this one has no room for large digits; for batches, a larger one still.
+        let last = smaller && matches!(options.batch, Batch::Samples(_));
+        if last || found < ROOM * ideal || best.is_some() && !any {
             break;
         }
     }
