@@ -126,6 +126,18 @@ impl AnyClientPlan {
         }
     }
 
+    /// The names of the inputs that are given in clear.
+    pub fn clear_inputs(&self) -> Vec<&str> {
+        match self {
+            Self::Ckks(plan) => {
+                let clear = plan.inputs.iter().filter(|port| port.clear);
+                clear.map(|port| port.name.as_str()).collect()
+            }
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(_) => vec![],
+        }
+    }
+
     /// The model's outputs.
     pub fn results(&self) -> Vec<PortSpec> {
         let results = match self {
@@ -356,6 +368,28 @@ impl AnyClient {
             #[cfg(feature = "tfhe")]
             Self::Tfhe(_) => Err(no_public_key()),
         }
+    }
+
+    /// As [`Client::allow_clear`].
+    pub fn allow_clear(&mut self, input: &str) {
+        match self {
+            Self::Ckks(client) => client.allow_clear(input),
+            // There are no such inputs.
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(_) => (),
+        }
+    }
+
+    /// A client with a fresh secret key, which may send all inputs in clear that the plan declares so: for plans of one's own, whose
+    /// requests stay in this process.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_own(plan: AnyClientPlan) -> Result<Self, Error> {
+        let clear: Vec<String> = plan.clear_inputs().into_iter().map(String::from).collect();
+        let mut client = Self::new(plan)?;
+        clear.iter().for_each(|name| client.allow_clear(name));
+        Ok(client)
     }
 
     /// Encrypts samples.

@@ -161,7 +161,7 @@ pub fn check_any(
     let (mut hidden, mut noise, mut bias) = <(Comparison, Comparison, Comparison)>::default();
     let (mut shown, mut latencies, mut ratio) = (Vec::new(), Vec::new(), NoiseRatio::default());
     if encrypted > 0 {
-        let client = AnyClient::new(plan.client_plan())?;
+        let client = AnyClient::of_own(plan.client_plan())?;
         let server = AnyServer::new(plan.clone(), &client, max_memory)?;
         let runs = samples[..encrypted].chunks(plan.samples());
         for (chunk, clear) in runs.zip(results.chunks(plan.samples())) {

@@ -318,6 +318,10 @@ mod tfhe {
         /// Compiles for the TFHE backend.
         pub(super) fn compile_tfhe(&self, model: &Model) -> Result<AnyCompiled, Error> {
             self.check_tfhe()?;
+            if let Some(input) = model.module().inputs.iter().find(|input| input.clear) {
+                let text = "inputs in clear are for `--backend ckks`";
+                return Err(Error::Usage(format!("input {:?}: {text}", input.name)));
+            }
             let options = IntegerOptions {
                 log2_failure: self.log2_failure,
                 agreement: self.agreement,

@@ -47,6 +47,7 @@ fn clear() -> Module {
         node,
         dtype: DType::F64,
         batched: true,
+        clear: false,
     });
     module.outputs.push(Output {
         name: "y".into(),
@@ -132,6 +133,7 @@ fn series() -> Circuit {
         shape: vec![1, ELEMENTS],
         dtype: DType::F64,
         batched: true,
+        clear: false,
         range: Range {
             lo: -size,
             hi: size,

@@ -3,7 +3,8 @@
 
 mod common;
 
-use cipherloom::{Client, Compiler, Model, Server, Tensor, Tensors};
+use cipherloom::data::npz;
+use cipherloom::{Client, Compiler, DType, Model, Server, Tensor, Tensors};
 use common::{ok, refused};
 use std::fs;
 use std::path::Path;
@@ -68,7 +69,10 @@ impl Run {
             .compile(model)
             .map_err(|e| format!("{}: {e}", self.path))
             .unwrap();
-        let client = Client::new(compiled.client_plan()).unwrap();
+        let mut client = Client::new(compiled.client_plan()).unwrap();
+        for port in compiled.client_plan().inputs.iter().filter(|p| p.clear) {
+            client.allow_clear(&port.name);
+        }
         let server = Server::new(compiled.server_plan(), client.evaluation_key().unwrap()).unwrap();
         let tensors = self.inputs.into_iter();
         let given: Tensors = tensors
@@ -324,6 +328,69 @@ fn other_examples_are_right_under_encryption() {
         .gives("sum_of_all", vec![running[7]])
         .gives("running", running)
         .check();
+}
+
+/// Products with values in clear switch no key, yet are products.
+#[test]
+fn clear_inputs_go_in_as_they_are() {
+    let text = "input x: encrypted[8] in -2..2\ninput w: clear[8] in -1..3\ninput m: clear[4, 8] in -1..1\n\
+                output scaled = x * w + w\noutput square = (x * w + 1)^2\noutput product = m @ x\noutput own = w^2 - w\n";
+    let (x, w, m) = (
+        numbers(8, -2.0, 2.0, 3),
+        numbers(8, -1.0, 3.0, 4),
+        numbers(32, -1.0, 1.0, 5),
+    );
+    let scaled = zip(&x, &w, |x, w| x * w + w);
+    let square = zip(&x, &w, |x, w| (x * w + 1.0).powi(2));
+    let own = w.iter().map(|w| w * w - w).collect();
+    let expected = product(&m, 8, &x);
+    let inputs = vec![("x", vec![8], x), ("w", vec![8], w), ("m", vec![4, 8], m)];
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("clear.loom");
+    fs::write(&path, text).unwrap();
+    Run::new("clear", inputs)
+        .gives("scaled", scaled)
+        .gives("square", square)
+        .gives("product", expected)
+        .gives("own", own)
+        .check_model(&Model::from_loom(path).unwrap());
+}
+
+/// The plan's maker cannot make a client send in clear what its user has not agreed to.
+#[test]
+fn clear_inputs_take_consent() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let text = "input x: encrypted[2] in 0..1\ninput w: clear[2] in 0..1\noutput y = x * w\n";
+    fs::write(dir.join("p.loom"), text).unwrap();
+    let [x, w] = [[0.5, 1.0], [0.25, 0.75]].map(|v| Tensor::from_vec(v.to_vec()));
+    let arrays = [("x", &x, DType::F64), ("w", &w, DType::F64)];
+    fs::write(dir.join("in.npz"), npz::write(&arrays, false).unwrap()).unwrap();
+    ok(dir, "compile p.loom -o p");
+    ok(
+        dir,
+        "keygen p/client.plan --secret-key s --eval-key e --public-key k",
+    );
+    for key in ["--secret-key s", "--public-key k"] {
+        let encrypt = format!("encrypt p/client.plan {key} --input in.npz -o x.ct");
+        let refusal = refused(dir, &encrypt);
+        assert!(refusal.contains("declares input \"w\" clear"), "{refusal}");
+        assert!(!dir.join("x.ct").exists());
+        assert!(refused(dir, &format!("{encrypt} --clear x --clear w")).contains("--clear x"));
+        ok(dir, &format!("{encrypt} --clear w"));
+        ok(dir, "run p/server.plan --eval-key e x.ct -o y.ct");
+        ok(dir, "decrypt p/client.plan --secret-key s y.ct -o y.npy");
+        let bytes = fs::read(dir.join("y.npy")).unwrap();
+        let found = npz::Arrays::open(&bytes, "y").unwrap().read("y").unwrap();
+        for (found, expected) in found.data().iter().zip([0.125, 0.75]) {
+            assert!((found - expected).abs() < 1e-3, "{found} for {expected}");
+        }
+        fs::remove_file(dir.join("x.ct")).unwrap();
+    }
+    assert!(ok(dir, "explain p").contains("clear input \"w\""));
+    assert!(
+        refused(dir, "compile p.loom -o t --backend tfhe --calibrate in.npz").contains("clear")
+    );
 }
 
 #[test]

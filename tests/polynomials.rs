@@ -81,6 +81,7 @@ fn network() -> Module {
         node: x,
         dtype: DType::F64,
         batched: true,
+        clear: false,
     });
     let mut last = x;
     let layers = [

@@ -28,6 +28,11 @@ pub struct Poly {
 }
 
 impl Poly {
+    /// Whether all residues are 0.
+    pub fn is_zero(&self) -> bool {
+        self.words.iter().all(|w| *w == 0)
+    }
+
     /// The zero of the ring.
     ///
     /// `level` must be a level of the parameters: check with [`Parameters::check_level`] what comes from outside.

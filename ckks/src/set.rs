@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! section 0      protobuf: number of samples; per tensor its name and ciphertexts per run; per tensor, level, scale and form
-//! section 1 ..   one per run: for each tensor in order, for each ciphertext in order, c0 and then either the seed of c1 or c1
+//! section 1 ..   one per run: for each tensor in order, for each ciphertext in order, c0 and then the seed of c1, or c1, or nothing
+//!                for an input in clear
 //! ```
 //!
 //! A *run* is what the server executes at once: one sample, or as many as the plan packs.
@@ -14,6 +15,8 @@ use crate::ciphertext::{Ciphertext, SeededCiphertext};
 use crate::error::CkksError;
 use crate::packing::{pack_poly, packed_len, unpack_poly};
 use crate::params::Parameters;
+use crate::plaintext::Plaintext;
+use crate::poly::{Domain, Poly};
 use crate::wire::AnyCiphertext;
 use crate::xof::Seed;
 use cipherloom_ir::Scale;
@@ -57,6 +60,11 @@ impl AnyCiphertext {
         match self {
             AnyCiphertext::Seeded(seeded) => Cow::Owned(seeded.expand(params)),
             AnyCiphertext::Full(full) => Cow::Borrowed(full),
+            AnyCiphertext::Clear(clear) => Cow::Owned(Ciphertext {
+                c0: clear.poly().clone(),
+                c1: Poly::zero(params, clear.level(), false, Domain::Ntt),
+                scale: clear.scale().clone(),
+            }),
         }
     }
 
@@ -65,6 +73,7 @@ impl AnyCiphertext {
         match self {
             AnyCiphertext::Seeded(seeded) => seeded.level(),
             AnyCiphertext::Full(full) => full.level(),
+            AnyCiphertext::Clear(clear) => clear.level(),
         }
     }
 
@@ -73,7 +82,13 @@ impl AnyCiphertext {
         match self {
             AnyCiphertext::Seeded(seeded) => seeded.scale(),
             AnyCiphertext::Full(full) => full.scale(),
+            AnyCiphertext::Clear(clear) => clear.scale(),
         }
+    }
+
+    /// Whether it is not encrypted.
+    pub fn is_clear(&self) -> bool {
+        matches!(self, AnyCiphertext::Clear(_))
     }
 
     fn is_seeded(&self) -> bool {
@@ -106,6 +121,9 @@ struct PortHeader {
     scale_denominator: Vec<u8>,
     #[prost(bool, tag = "6")]
     seeded: bool,
+    /// Not encrypted.
+    #[prost(bool, tag = "7")]
+    clear: bool,
 }
 
 fn malformed(reason: impl Into<String>) -> CkksError {
@@ -245,6 +263,7 @@ impl PortCiphertexts {
             c.level() == first.level()
                 && c.scale() == first.scale()
                 && c.is_seeded() == first.is_seeded()
+                && c.is_clear() == first.is_clear()
         };
         let uniform = self.runs.len() == runs
             && self
@@ -265,6 +284,7 @@ impl PortCiphertexts {
             scale_numerator,
             scale_denominator,
             seeded: first.is_seeded(),
+            clear: first.is_clear(),
         })
     }
 }
@@ -283,6 +303,7 @@ fn write_ciphertext(
             pack_poly(params, full.c0(), out)?;
             pack_poly(params, full.c1(), out)?;
         }
+        AnyCiphertext::Clear(clear) => pack_poly(params, clear.poly(), out)?,
     }
     Ok(())
 }
@@ -293,6 +314,7 @@ struct Shape {
     level: usize,
     scale: Scale,
     seeded: bool,
+    clear: bool,
     /// Bytes of one ring element.
     element: usize,
     /// Bytes of one ciphertext.
@@ -311,12 +333,19 @@ impl PortHeader {
         let scale = Scale::from_parts(&self.scale_numerator, &self.scale_denominator)
             .ok_or_else(|| refuse("the scale is no positive fraction"))?;
         let element = packed_len(params, level, false).ok_or_else(|| refuse("no such level"))?;
-        let bytes = element + if self.seeded { SEED_BYTES } else { element };
+        let second = match (self.seeded, self.clear) {
+            (true, true) => return Err(refuse("it has both a seed and none")),
+            (true, false) => SEED_BYTES,
+            (false, true) => 0,
+            (false, false) => element,
+        };
+        let bytes = element + second;
         Ok(Shape {
             ciphertexts,
             level,
             scale,
             seeded: self.seeded,
+            clear: self.clear,
             element,
             bytes,
         })
@@ -330,6 +359,9 @@ impl Shape {
             .ok_or_else(|| malformed("a ciphertext is cut"))?;
         let c0 = unpack_poly(params, self.level, false, c0, WHAT)?;
         let scale = self.scale.clone();
+        if self.clear {
+            return Ok(AnyCiphertext::Clear(Plaintext::new(c0, scale)?));
+        }
         if self.seeded {
             let seed = Seed(*c1.first_chunk().ok_or_else(|| malformed("a seed is cut"))?);
             return Ok(AnyCiphertext::Seeded(SeededCiphertext::new(

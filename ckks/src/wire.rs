@@ -10,6 +10,7 @@ use crate::keys::{EvaluationKeys, SeededEvaluationKeys, SeededSwitchingKey};
 use crate::packing::{pack_poly, packed_len, unpack_poly};
 use crate::parallel;
 use crate::params::Parameters;
+use crate::plaintext::Plaintext;
 use crate::xof::Seed;
 use cipherloom_ir::container::{self, Container, KeyId, Kind, PlanId};
 use cipherloom_ir::plan::KeyRequest;
@@ -21,13 +22,15 @@ const WHAT: &str = "evaluation key";
 /// An entry of the header is not longer: two bytes around it, 12 for purpose and steps, 6 for the level, 34 for the seed.
 const MAX_ENTRY: usize = 64;
 
-/// A ciphertext in either form.
+/// A ciphertext in one of its forms.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnyCiphertext {
     /// Fresh, with its uniform part given by a seed.
     Seeded(SeededCiphertext),
     /// Written out.
     Full(Ciphertext),
+    /// Not encrypted at all: an input that is declared clear. It is `(m, 0)`, which every key decrypts.
+    Clear(Plaintext),
 }
 
 /// Section 0 of a key file.

@@ -28,6 +28,7 @@ fn plan() -> ClientPlan {
         shape: vec![1, 4096],
         dtype: DType::F32,
         batched: true,
+        clear: false,
         range: Range { lo: -1.0, hi: 1.0 },
         layout: Layout::dense(vec![1, 4096], 4096),
         level,

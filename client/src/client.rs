@@ -15,6 +15,7 @@ use cipherloom_ckks::{Ciphertext, Parameters, Plaintext, SeededEvaluationKeys};
 use cipherloom_ir::container::{ContainerError, KeyId};
 use cipherloom_ir::plan::{ClientPlan, PlanPort};
 use cipherloom_ir::value::{Tensor, Tensors};
+use std::collections::BTreeSet;
 use zeroize::Zeroizing;
 
 /// What encryption needs of a plan, with either key.
@@ -22,6 +23,8 @@ pub(crate) struct Encryptor {
     plan: ClientPlan,
     params: Parameters,
     encoder: Encoder,
+    /// The inputs that may be sent in clear.
+    clear: BTreeSet<String>,
 }
 
 impl Encryptor {
@@ -33,7 +36,21 @@ impl Encryptor {
             plan,
             params,
             encoder,
+            clear: BTreeSet::new(),
         })
+    }
+
+    pub(crate) fn allow_clear(&mut self, name: &str) {
+        self.clear.insert(name.to_owned());
+    }
+
+    /// Whether an input is sent in clear: the plan alone cannot make it so.
+    fn in_clear(&self, port: &PlanPort) -> Result<bool, ClientError> {
+        if port.clear && !self.clear.contains(&port.name) {
+            let name = port.name.clone();
+            return Err(ClientError::Clear { name });
+        }
+        Ok(port.clear)
     }
 
     pub(crate) fn plan(&self) -> &ClientPlan {
@@ -44,7 +61,7 @@ impl Encryptor {
         &self.params
     }
 
-    /// Checks, packs, encodes, and encrypts each plaintext with `encrypt`.
+    /// Checks, packs, encodes, and encrypts each plaintext with `encrypt`, but for inputs in clear.
     pub(crate) fn encrypt(
         &self,
         inputs: &Tensors,
@@ -54,10 +71,14 @@ impl Encryptor {
         let checked = CheckedInputs::new(&self.plan.inputs, inputs)?;
         let mut ports = Vec::with_capacity(self.plan.inputs.len());
         for (port, runs) in checked.runs() {
+            let in_clear = self.in_clear(port)?;
             let mut encrypted = Vec::new();
             for run in runs {
                 let encrypt_slots = |slots: &Vec<f64>| {
                     let plaintext = self.encoder.encode(slots, port.level, &port.scale)?;
+                    if in_clear {
+                        return Ok(AnyCiphertext::Clear(plaintext));
+                    }
                     encrypt(&Zeroizing::new(plaintext))
                 };
                 let ciphertexts = run?.iter().map(encrypt_slots).collect::<Result<_, _>>()?;
@@ -133,6 +154,12 @@ impl Client {
             secret,
             element,
         })
+    }
+
+    /// Lets an input that the plan declares clear be sent without encryption. Whoever made the plan declared it; that the data's
+    /// owner agrees is said here.
+    pub fn allow_clear(&mut self, input: &str) {
+        self.encryptor.allow_clear(input);
     }
 
     /// The plan.

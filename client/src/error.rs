@@ -50,6 +50,15 @@ pub enum ClientError {
         /// Its name.
         name: String,
     },
+    /// An input that the plan declares clear, which the data's owner has not agreed to.
+    #[error(
+        "the plan declares input \"{name}\" clear: it would be sent as it is, for anyone to read; if it may be, say so with \
+         `--clear {name}` (`Client::allow_clear`)"
+    )]
+    Clear {
+        /// The input.
+        name: String,
+    },
     /// An input has a shape that does not fit.
     #[error("input \"{name}\" has shape {found:?}; the model takes {expected}")]
     Shape {

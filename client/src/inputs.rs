@@ -235,6 +235,7 @@ mod tests {
             shape: shape.to_vec(),
             dtype: DType::F32,
             batched,
+            clear: false,
             range: Range::new(-1.0, 4.0).unwrap(),
             layout: Layout::dense(shape.to_vec(), 4),
             level: 1,

@@ -159,6 +159,11 @@ impl PublicClient {
         })
     }
 
+    /// As [`crate::Client::allow_clear`].
+    pub fn allow_clear(&mut self, input: &str) {
+        self.encryptor.allow_clear(input);
+    }
+
     /// The plan.
     pub fn plan(&self) -> &ClientPlan {
         self.encryptor.plan()

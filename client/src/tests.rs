@@ -28,6 +28,7 @@ pub(crate) fn port(params: &CkksLiteral, name: &str, shape: &[usize], level: usi
         shape: shape.to_vec(),
         dtype: DType::F32,
         batched: true,
+        clear: false,
         range: Range { lo: -1.0, hi: 1.0 },
         layout: Layout::dense(shape.to_vec(), params.slots()),
         level,

@@ -391,6 +391,7 @@ impl<'c> Emitter<'c> {
             shape: port.shape.clone(),
             dtype: port.dtype,
             batched: port.batched,
+            clear: port.clear,
             range: port.range,
             layout,
             level: node.level,

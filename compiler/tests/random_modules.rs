@@ -134,6 +134,7 @@ impl Case {
             node,
             dtype: DType::F32,
             batched: shape[0] == 1,
+            clear: false,
         });
         let scale = self
             .random

@@ -85,6 +85,7 @@ fn toy_port(params: &CkksLiteral, name: &str, level: usize) -> PlanPort {
         name: name.into(),
         dtype: DType::F32,
         batched: true,
+        clear: false,
         range: Range { lo: -1.0, hi: 1.0 },
         layout: Layout::dense(shape.clone(), params.slots()),
         shape,

@@ -28,7 +28,7 @@ impl Held {
             (AnyCiphertext::Seeded(c), true) => {
                 Held::Compact(CompactCiphertext::from_seeded(params, c)?)
             }
-            (AnyCiphertext::Full(c), true) => Held::Compact(CompactCiphertext::new(params, c)?),
+            (given, true) => Held::Compact(CompactCiphertext::new(params, &given.expand(params))?),
             (given, false) => Held::Full(given.expand(params).into_owned()),
         })
     }

@@ -291,7 +291,7 @@ impl Server {
     }
 }
 
-/// The ciphertexts of one run must be as many as the plan says, of its level and scale.
+/// The ciphertexts of one run must be as many as the plan says, of its level and scale, and encrypted or not as it says.
 fn check_operands(port: &PlanPort, given: &[AnyCiphertext]) -> Result<(), ServerError> {
     if given.len() != port.registers.len() {
         let reason = format!(
@@ -302,6 +302,13 @@ fn check_operands(port: &PlanPort, given: &[AnyCiphertext]) -> Result<(), Server
         return Err(ServerError::input(&port.name, reason));
     }
     for ciphertext in given {
+        if ciphertext.is_clear() != port.clear {
+            let reason = match port.clear {
+                true => "it is declared clear, and what is given is encrypted",
+                false => "it is not encrypted",
+            };
+            return Err(ServerError::input(&port.name, reason));
+        }
         if ciphertext.level() != port.level {
             let reason = format!("level {} instead of {}", ciphertext.level(), port.level);
             return Err(ServerError::input(&port.name, reason));

@@ -81,7 +81,9 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let costs = super::options::cost_model(args.cost_model.as_deref())?;
     let path = super::server_plan_path(&args.plan);
     let (plan, plan_seconds) = timed(|| super::read_server_plan(&path))?;
-    let client = Client::new(plan.client_plan())?;
+    let mut client = Client::new(plan.client_plan())?;
+    let clear = plan.plan().inputs.iter().filter(|port| port.clear);
+    clear.for_each(|port| client.allow_clear(&port.name));
     let keys = cipherloom::keys_to_bytes(client.params(), plan.id(), &client.evaluation_key()?)?;
     let inputs = client.encrypt(&bench::inputs(plan.plan())?)?;
     let peak = peak_of_run(args, &path, &keys, &client, &inputs)?;

@@ -18,6 +18,9 @@ pub(crate) struct Args {
     /// The inputs: an array per input of the model, named as it
     #[arg(long, value_name = "IN.npz")]
     input: PathBuf,
+    /// An input that the plan declares clear, and that may be sent without encryption; repeatable
+    #[arg(long, value_name = "NAME")]
+    clear: Vec<String>,
     /// Where to write the ciphertexts
     #[arg(short, value_name = "X.ct")]
     output: PathBuf,
@@ -44,11 +47,17 @@ struct Outcome {
 pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
     let plan = super::read_client_plan(&args.plan)?;
     let ports = plan.inputs();
+    let clear = plan.clear_inputs();
+    if let Some(name) = args.clear.iter().find(|n| !clear.contains(&n.as_str())) {
+        let text = format!("--clear {name}: the plan declares no such input clear");
+        return Err(Error::Usage(text));
+    }
     let inputs = || super::read_inputs(&args.input, &ports);
     // The key is checked before the inputs are read.
     let (samples, bytes) = match (&args.key.secret_key, &args.key.public_key) {
         (Some(path), _) => {
-            let client = AnyClient::load(plan, path)?;
+            let mut client = AnyClient::load(plan, path)?;
+            args.clear.iter().for_each(|name| client.allow_clear(name));
             let set = client.encrypt(&inputs()?)?;
             (set.samples(), client.write(&set)?)
         }
@@ -57,7 +66,9 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
             let params = Parameters::new(&plan.params)?;
             let key = PublicKey::from_bytes(&files::read(path)?, &params, plan.plan_id);
             let key = key.map_err(|e| Error::from(e).at(path))?;
-            let set = PublicClient::new(plan, key)?.encrypt(&inputs()?)?;
+            let mut client = PublicClient::new(plan, key)?;
+            args.clear.iter().for_each(|name| client.allow_clear(name));
+            let set = client.encrypt(&inputs()?)?;
             (set.samples, set.to_bytes(&params)?)
         }
         (None, None) => {

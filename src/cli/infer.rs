@@ -48,7 +48,7 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let (_, excursions) = cipherloom::check::clear_results(&plan, &super::split(&given, &inputs)?)?;
     super::warn_of(ui, &excursions);
 
-    let client = AnyClient::new(plan.client_plan())?;
+    let client = AnyClient::of_own(plan.client_plan())?;
     let server = AnyServer::new(plan, &client, args.options.max_memory)?;
     let ciphertexts = client.encrypt(&given)?;
     let progress = ui.progress("run", server.work(&ciphertexts));

@@ -191,6 +191,8 @@ pub struct ThreadLatency {
 pub struct PortReport {
     /// The name.
     pub name: String,
+    /// For inputs: whether it is given in clear.
+    pub clear: bool,
     /// The shape of one sample.
     pub shape: Vec<usize>,
     /// Ciphertexts.
@@ -448,6 +450,7 @@ fn ciphertext_bytes(plan: &Plan, port: &PlanPort, elements: u64) -> u64 {
 fn port(port: &PlanPort, noise: f64) -> PortReport {
     PortReport {
         name: port.name.clone(),
+        clear: port.clear,
         shape: port.shape.clone(),
         ciphertexts: port.layout.ciphertexts,
         period: port.layout.period,

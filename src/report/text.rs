@@ -71,7 +71,8 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
         human_bytes(c.least_run_bytes)
     )?;
     for port in &report.inputs {
-        line(out, "input", "accepts", port)?;
+        let kind = if port.clear { "clear input" } else { "input" };
+        line(out, kind, "accepts", port)?;
     }
     for port in &report.outputs {
         line(out, "output", "expects", port)?;

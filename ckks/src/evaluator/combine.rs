@@ -100,7 +100,8 @@ impl Evaluator {
         };
         let divided = scale.div_prime(if rescale { params.q()[level] } else { 1 });
         let (d0, d1, d2) = self.sums(sum, level, &factors, &constant);
-        let (Some(key), Some(d2)) = (key, d2) else {
+        // Without products there is nothing to switch, nor where each has a factor in clear, `(m, 0)`.
+        let (Some(key), Some(d2)) = (key, d2.filter(|d2| !d2.is_zero())) else {
             return if rescale {
                 self.assemble(divide(params, &[&d0, &d1], Divisor::Last)?, divided)
             } else {

@@ -66,6 +66,16 @@ impl Evaluator {
         }
         let key = self.key(keys, KeyName::Relinearization, level)?;
         let [d0, d1, d2] = self.tensor(a, b);
+        let scale = a.scale.mul(&b.scale);
+        if d2.is_zero() {
+            // One factor is an input in clear, `(m, 0)`: nothing is to be switched.
+            return if rescale {
+                let divided = divide(params, &[&d0, &d1], Divisor::Last)?;
+                self.assemble(divided, scale.div_prime(params.q()[level]))
+            } else {
+                self.assemble(vec![d0, d1], scale)
+            };
+        }
         let decomposition = decompose(params, &[&d2]);
         let extra = [&d0, &d1].map(|d| Some(Extra::TimesSpecial(d)));
         let switch = Switch {
@@ -78,7 +88,6 @@ impl Evaluator {
             .flat_map(|d| switch_all(params, d, &[switch]))
             .collect();
         let parts: Vec<&Poly> = pairs.iter().flatten().collect();
-        let scale = a.scale.mul(&b.scale);
         if rescale {
             self.assemble(
                 divide(params, &parts, Divisor::SpecialAndLast)?,

@@ -6,6 +6,7 @@ use crate::keys::EvaluationKeys;
 use crate::ntt::NTT_COUNT;
 use crate::plaintext::Complex64;
 use crate::testing::*;
+use crate::wire::AnyCiphertext;
 use cipherloom_ir::noise::NoiseModel;
 use num_bigint::BigInt;
 
@@ -135,6 +136,49 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(evaluator.conjugate(&a, &wrong), Err(CkksError::Shape));
     let foreign = Evaluator::new(&toy_single(6));
     assert_eq!(foreign.negate(&a), Err(CkksError::Shape));
+}
+
+/// `(m, 0)`, as inputs in clear are given.
+fn in_clear(encoder: &Encoder, params: &Parameters, x: &[f64], scale: &Scale) -> Ciphertext {
+    let m = encoder.encode(x, 2, scale).unwrap();
+    AnyCiphertext::Clear(m).expand(params).into_owned()
+}
+
+#[test]
+fn products_with_values_in_clear_switch_no_key() {
+    let params = toy_single(6);
+    let mut rng = Rng(7);
+    let secret = Secret::new(&params, &mut rng);
+    let keys = secret.keys(&[], 2, &mut rng).expand(&params);
+    let (evaluator, encoder) = (Evaluator::new(&params), Encoder::new(&params));
+    let scale = Scale::pow2(28);
+    let (x, y) = (rng.reals(32), rng.reals(32));
+    let a = secret.encrypt(&x, 2, &scale, &mut rng);
+    let c = in_clear(&encoder, &params, &y, &scale);
+    let check = |c: &Ciphertext, f: fn(f64, f64) -> f64| {
+        let expected: Vec<f64> = x.iter().zip(&y).map(|(x, y)| f(*x, *y)).collect();
+        let error = distance(&secret.decrypt(c, 32), &expected);
+        assert!(error < 1e-5, "{error}");
+    };
+    check(&c, |_, y| y);
+    for (first, second) in [(&a, &c), (&c, &a)] {
+        check(&evaluator.mul(first, second, &keys).unwrap(), |x, y| x * y);
+        let rescaled = evaluator.mul_rescaled(first, second, &keys).unwrap();
+        assert_eq!(rescaled.level(), 1);
+        check(&rescaled, |x, y| x * y);
+        let sum = Combination {
+            products: vec![(first, second), (&c, &c)],
+            gain: 2,
+            terms: vec![],
+            constant: 0.5,
+        };
+        let sum = evaluator.combine(&sum, 2, true, &keys).unwrap();
+        check(&sum, |x, y| 2.0 * (x * y + y * y) + 0.5);
+    }
+    assert!(evaluator.square_rescaled(&c, &keys).unwrap().c1().is_zero());
+    check(&evaluator.square(&c, &keys).unwrap(), |_, y| y * y);
+    assert_eq!(transforms(|| evaluator.mul(&a, &c, &keys).unwrap()), 0);
+    assert!(transforms(|| evaluator.mul(&a, &a, &keys).unwrap()) > 0);
 }
 
 #[test]

@@ -46,6 +46,9 @@ fn set(params: &Parameters) -> CiphertextSet {
         let (c0, c1) = (random_poly(params, 1, i), random_poly(params, 1, i + 100));
         AnyCiphertext::Full(Ciphertext::new(c0, c1, Scale::pow2(20)).unwrap())
     };
+    let clear = |i: u64| {
+        AnyCiphertext::Clear(Plaintext::new(random_poly(params, 1, i), Scale::pow2(20)).unwrap())
+    };
     CiphertextSet {
         plan_id: PlanId([3; 32]),
         key_id: KeyId([4; 16]),
@@ -59,6 +62,10 @@ fn set(params: &Parameters) -> CiphertextSet {
                 name: "y".into(),
                 runs: vec![vec![full(5)], vec![full(6)]],
             },
+            PortCiphertexts {
+                name: "w".into(),
+                runs: vec![vec![clear(7)], vec![clear(8)]],
+            },
         ],
     }
 }
@@ -70,9 +77,9 @@ fn a_set_comes_back() {
     let bytes = set.to_bytes(&params).unwrap();
     let back = CiphertextSet::from_bytes(&params, set.plan_id, &bytes).unwrap();
     assert_eq!(back, set);
-    // Three limbs of 29 or 30 bits and a seed each; a full one has two elements of two limbs.
+    // Three limbs of 29 or 30 bits and a seed each; a full one has two elements of two limbs, one in clear one.
     let residues = 4 * (packed_len(&params, 2, false).unwrap() + 32)
-        + 4 * packed_len(&params, 1, false).unwrap();
+        + 6 * packed_len(&params, 1, false).unwrap();
     assert!(bytes.len() < residues + 500);
 }
 
@@ -154,6 +161,7 @@ fn lying_headers_are_refused() {
         scale_numerator: numerator,
         scale_denominator: denominator,
         seeded: true,
+        clear: false,
     };
     let header = SetHeader {
         samples: 1,

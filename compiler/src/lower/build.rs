@@ -86,6 +86,7 @@ pub(super) fn circuit(
             shape,
             dtype: input.dtype,
             batched: input.batched,
+            clear: input.clear,
             range: known.widened(options.margin),
         });
     }
@@ -100,6 +101,7 @@ pub(super) fn circuit(
                 .unwrap_or_default(),
             dtype: output.dtype,
             batched: output.batched,
+            clear: false,
             range: statistics.ranges[*v],
         });
     }

@@ -58,6 +58,7 @@ impl Net {
             node: last,
             dtype: DType::F32,
             batched: input[0] == 1,
+            clear: false,
         });
         Self {
             module,

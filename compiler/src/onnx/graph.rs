@@ -307,6 +307,7 @@ impl Importer<'_> {
             node,
             dtype,
             batched,
+            clear: false,
         });
         Ok(Value::Encrypted(Encrypted { node, shape, elem }))
     }

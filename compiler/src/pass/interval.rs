@@ -264,6 +264,7 @@ fn apply(
             node,
             dtype: DType::F64,
             batched: false,
+            clear: false,
         });
         inputs.insert(name, operand.clone());
         ids.push(node);

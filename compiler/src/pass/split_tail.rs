@@ -204,6 +204,7 @@ impl Cut {
                     node: made,
                     dtype: DType::F64,
                     batched,
+                    clear: false,
                 });
             }
         }

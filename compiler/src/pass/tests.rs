@@ -56,6 +56,7 @@ impl Builder {
             node,
             dtype: DType::F32,
             batched: true,
+            clear: false,
         });
         node
     }

@@ -238,6 +238,8 @@ pub struct Port {
     pub dtype: DType,
     /// Whether axis 0 counts samples.
     pub batched: bool,
+    /// For inputs: whether it is given in clear: everyone sees its values, the server too.
+    pub clear: bool,
     /// For inputs: the accepted range, margin included. For outputs: the expected range.
     pub range: Range,
 }

@@ -225,6 +225,7 @@ fn read_port(cursor: &mut Cursor<'_, '_>) -> Result<Port, ParseError> {
         shape,
         dtype,
         batched: cursor.accept("batched"),
+        clear: cursor.accept("clear"),
         range,
     })
 }

@@ -136,6 +136,7 @@ pub(super) fn circuit() -> Circuit {
         shape,
         dtype: DType::F32,
         batched: true,
+        clear: false,
         range: Range { lo: -2.0, hi: 2.0 },
     };
     Circuit {

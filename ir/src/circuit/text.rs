@@ -56,11 +56,12 @@ pub fn print(circuit: &Circuit) -> String {
     for (word, ports) in [("input", &circuit.inputs), ("output", &circuit.outputs)] {
         for p in ports {
             let batched = if p.batched { " · batched" } else { "" };
+            let clear = if p.clear { " · clear" } else { "" };
             let (name, shape, dtype) =
                 (text::quote(&p.name), text::shape(&p.shape), p.dtype.name());
             let _ = writeln!(
                 out,
-                "{word} {name} = {} · {shape} · {dtype} · range {}{batched}",
+                "{word} {name} = {} · {shape} · {dtype} · range {}{batched}{clear}",
                 p.node,
                 text::range(p.range)
             );

@@ -81,6 +81,7 @@ fn port(port: proto::Port, reader: &mut Reader<'_>) -> Result<PlanPort, PlanErro
         shape: shape(&port.shape)?,
         dtype: super::module_wire::dtype(port.dtype)?,
         batched: port.batched,
+        clear: port.clear,
         range: range(port.range)?,
         layout: reader.layout(port.layout)?,
         level: port.level as usize,

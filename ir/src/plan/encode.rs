@@ -47,6 +47,7 @@ fn port(port: &PlanPort, writer: &mut Writer) -> proto::Port {
         shape: port.shape.iter().map(|d| *d as u64).collect(),
         dtype: port.dtype.number(),
         batched: port.batched,
+        clear: port.clear,
         range: interval(port.range),
         layout: Some(writer.layout(&port.layout)),
         level: port.level as u32,

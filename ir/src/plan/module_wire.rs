@@ -58,6 +58,7 @@ pub(crate) fn encode(module: &Module, writer: &mut Writer) -> proto::Module {
                 node: number(i.node),
                 dtype: i.dtype.number(),
                 batched: i.batched,
+                clear: i.clear,
             })
             .collect(),
         outputs: module
@@ -68,6 +69,7 @@ pub(crate) fn encode(module: &Module, writer: &mut Writer) -> proto::Module {
                 node: number(o.node),
                 dtype: o.dtype.number(),
                 batched: o.batched,
+                clear: false,
             })
             .collect(),
     }
@@ -227,6 +229,7 @@ pub(crate) fn decode(message: proto::Module, reader: &mut Reader<'_>) -> Result<
             node,
             dtype: dtype(port.dtype)?,
             batched: port.batched,
+            clear: port.clear,
         });
     }
     for port in message.outputs {

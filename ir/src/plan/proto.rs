@@ -223,6 +223,9 @@ pub(crate) struct Port {
     pub(crate) noise: f64,
     #[prost(uint32, tag = "11")]
     pub(crate) key_space: u32,
+    /// Whether the input is given in clear.
+    #[prost(bool, tag = "12")]
+    pub(crate) clear: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -487,6 +490,9 @@ pub(crate) struct ModulePort {
     pub(crate) dtype: u32,
     #[prost(bool, tag = "4")]
     pub(crate) batched: bool,
+    /// Whether the input is given in clear.
+    #[prost(bool, tag = "5")]
+    pub(crate) clear: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]

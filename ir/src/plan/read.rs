@@ -310,6 +310,7 @@ fn read_port(
     cursor.expect("noise")?;
     let noise = cursor.number()?;
     let batched = cursor.accept("batched");
+    let clear = cursor.accept("clear");
     cursor.equals()?;
     let mut registers = Vec::new();
     while !cursor.accept("layout") {
@@ -321,6 +322,7 @@ fn read_port(
         shape,
         dtype,
         batched,
+        clear,
         range,
         layout,
         level,

@@ -92,6 +92,7 @@ fn clear() -> Module {
         node: x,
         dtype: DType::F32,
         batched: true,
+        clear: false,
     });
     module.outputs.push(Output {
         name: "y".into(),
@@ -273,6 +274,7 @@ pub(super) fn plan() -> Plan {
         shape: vec![1, 1, 2, 4],
         dtype: DType::F32,
         batched: true,
+        clear: false,
         range: Range { lo: -2.0, hi: 2.0 },
         layout: Layout {
             shape: vec![1, 1, 2, 4],

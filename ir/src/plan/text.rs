@@ -166,7 +166,7 @@ fn list(registers: &[Register]) -> String {
 
 fn spell_port(word: &str, port: &PlanPort, scales: &mut Scales) -> String {
     format!(
-        "{word} {} {} · {} · level {} · scale {} · range {} · noise {}{} = {} layout {}\n",
+        "{word} {} {} · {} · level {} · scale {} · range {} · noise {}{}{} = {} layout {}\n",
         text::quote(&port.name),
         text::shape(&port.shape),
         port.dtype.name(),
@@ -175,6 +175,7 @@ fn spell_port(word: &str, port: &PlanPort, scales: &mut Scales) -> String {
         text::range(port.range),
         text::number(port.noise),
         if port.batched { " · batched" } else { "" },
+        if port.clear { " · clear" } else { "" },
         list(&port.registers),
         spell_layout(&port.layout)
     )

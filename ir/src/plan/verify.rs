@@ -200,6 +200,9 @@ impl<'a> Checker<'a> {
             if !names.insert(&p.name) {
                 self.fault(&place, "the name occurs twice");
             }
+            if p.clear && kind == "output" {
+                self.fault(&place, "an output is not in clear");
+            }
             // The range of an input includes the margin already; an output's does not.
             let margin = if kind == "input" {
                 1.0

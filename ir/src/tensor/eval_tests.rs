@@ -16,6 +16,7 @@ impl Net {
             node,
             dtype: DType::F64,
             batched: false,
+            clear: false,
         });
         net
     }

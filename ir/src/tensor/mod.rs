@@ -65,6 +65,8 @@ pub struct Input {
     pub dtype: DType,
     /// Whether axis 0 counts samples: it is 1 or symbolic in the model.
     pub batched: bool,
+    /// Whether the input is given in clear: everyone sees its values, the server too.
+    pub clear: bool,
 }
 
 /// An output of the model.

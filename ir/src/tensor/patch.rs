@@ -323,6 +323,7 @@ mod tests {
             node: x,
             dtype: DType::F32,
             batched: true,
+            clear: false,
         });
         module.outputs.push(Output {
             name: "y".into(),

@@ -49,6 +49,7 @@ pub fn parse(text: &str, pool: &[Constant]) -> Result<Module, ParseError> {
                     node,
                     dtype,
                     batched: cursor.accept("batched"),
+                    clear: cursor.accept("clear"),
                 });
             }
             "output" => {

@@ -58,9 +58,10 @@ pub fn print(module: &Module) -> String {
     for i in &module.inputs {
         let (name, dtype) = (text::quote(&i.name), i.dtype.name());
         out.push_str(&format!(
-            "input {name} = {} · {dtype}{}\n",
+            "input {name} = {} · {dtype}{}{}\n",
             i.node,
-            batched(i.batched)
+            batched(i.batched),
+            if i.clear { " · clear" } else { "" }
         ));
     }
     for o in &module.outputs {

@@ -311,7 +311,7 @@ prop_compose! {
             module.graph.remove(id);
         }
         for id in module.graph.ids() {
-            module.inputs.push(Input { name: format!("i{id}"), node: id, dtype: DType::F64, batched: id.index() % 2 == 0 });
+            module.inputs.push(Input { name: format!("i{id}"), node: id, dtype: DType::F64, batched: id.index() % 2 == 0, clear: id.index() % 3 == 0 });
             module.outputs.push(Output { name: format!("o\n{id}"), node: id, dtype: DType::ALL[id.index() % 8], batched: id.index() % 2 == 1 });
         }
         module

@@ -399,6 +399,7 @@ pub(super) fn port_in(name: String, node: NodeId) -> cipherloom_ir::tensor::Inpu
         node,
         dtype: DType::F64,
         batched: false,
+        clear: false,
     }
 }
 

@@ -218,15 +218,6 @@ impl Lowering<'_> {
         range: Option<&(Expr, Expr)>,
     ) -> Result<(), Stop> {
         self.free(name)?;
-        if clear {
-            let fault = Diagnostic::new(
-                name.span,
-                "inputs that the server sees in clear are not supported yet",
-            );
-            let advice = "a plan takes encrypted inputs alone: declare it as `encrypted`, or write its values as a constant \
-                          with `let`";
-            return Err(self.refuse(fault.help(advice)));
-        }
         let mut sizes = Vec::new();
         for size in shape {
             let value = self.expr(size)?;
@@ -236,16 +227,18 @@ impl Lowering<'_> {
             Some((lo, hi)) => Some(self.range(lo, hi)?),
             None => None,
         };
-        let value = self.add_input(&name.text, name.span, sizes, range)?;
+        let value = self.add_input(&name.text, name.span, clear, sizes, range)?;
         self.define(&name.text, value);
         Ok(())
     }
 
-    /// An encrypted input.
+    /// An input, encrypted or clear. Where it stands in for other values, a clear one is as an encrypted one: its values are
+    /// known at run time alone.
     pub(in crate::loom) fn add_input(
         &mut self,
         name: &str,
         span: Span,
+        clear: bool,
         sizes: Vec<usize>,
         range: Option<Range>,
     ) -> Result<Value, Stop> {
@@ -271,7 +264,7 @@ impl Lowering<'_> {
         };
         self.places.insert(id, span);
         let mut port = port_in(name.to_owned(), id);
-        port.batched = batched;
+        (port.batched, port.clear) = (batched, clear);
         self.module.inputs.push(port);
         Ok(Value::Encrypted(id))
     }

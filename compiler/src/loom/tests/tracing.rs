@@ -31,6 +31,8 @@ fn operators_make_what_a_text_makes() {
     let traced = trace("p", |t| {
         let x = t.input("x", &[2, 3], -1.0..=1.0);
         let z = t.input("z", &[3], 1.0..=2.0);
+        let w = t.clear_input("w", &[3], 0.0..=1.0);
+        t.output("m", &x * &w);
         t.output("a", 2.0 * &x + &z - 1.0);
         t.output("b", (1.0 - &x) / 4.0);
         t.output("c", -(&x * &z));
@@ -44,7 +46,8 @@ fn operators_make_what_a_text_makes() {
         t.output("k", z.greater(&x));
         t.output("l", &Tensor::from_vec(vec![1.0, 2.0, 3.0]) * &z);
     });
-    let text = "input x: encrypted[2, 3] in -1..1\ninput z: encrypted[3] in 1..2\noutput a = 2 * x + z - 1\n\
+    let text = "input x: encrypted[2, 3] in -1..1\ninput z: encrypted[3] in 1..2\n\
+                input w: clear[3] in 0..1\noutput m = x * w\noutput a = 2 * x + z - 1\n\
                 output b = (1 - x) / 4\noutput c = -(x * z)\noutput d = x / z\noutput e = 1 / z\n\
                 output f = (x - z) * (x - z)\noutput g = x @ z\noutput h = x^3\noutput i = x + [10, 20, 30]\n\
                 output j = [[1], [2]] + x\noutput k = z > x\noutput l = [1, 2, 3] * z\n";

@@ -120,17 +120,29 @@ impl Trace {
     /// An encrypted input: its name, the sizes of its axes (none for a single number), and the range of its elements.
     #[track_caller]
     pub fn input(&self, name: &str, shape: &[usize], range: RangeInclusive<f64>) -> Traced {
-        self.declare(name, shape, Some(range))
+        self.declare(name, false, shape, Some(range))
+    }
+
+    /// An input that is given in clear at run time: the client does not encrypt it, and the server sees its values.
+    #[track_caller]
+    pub fn clear_input(&self, name: &str, shape: &[usize], range: RangeInclusive<f64>) -> Traced {
+        self.declare(name, true, shape, Some(range))
     }
 
     /// An encrypted input whose range is given when the program is compiled.
     #[track_caller]
     pub fn open_input(&self, name: &str, shape: &[usize]) -> Traced {
-        self.declare(name, shape, None)
+        self.declare(name, false, shape, None)
     }
 
     #[track_caller]
-    fn declare(&self, name: &str, shape: &[usize], range: Option<RangeInclusive<f64>>) -> Traced {
+    fn declare(
+        &self,
+        name: &str,
+        clear: bool,
+        shape: &[usize],
+        range: Option<RangeInclusive<f64>>,
+    ) -> Traced {
         let found = self.note(|l, span| {
             let range = match range.map(|r| Range::new(*r.start(), *r.end())) {
                 None => None,
@@ -140,7 +152,7 @@ impl Trace {
                     return Err(l.refuse(fault.help("write the smaller end first: 0.0..=1.0")));
                 }
             };
-            l.add_input(name, span, shape.to_vec(), range)
+            l.add_input(name, span, clear, shape.to_vec(), range)
         });
         self.value(found)
     }
