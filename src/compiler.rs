@@ -35,6 +35,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct Compiler {
     inner: cipherloom_compiler::Compiler,
+    jumps: bool,
     pub(crate) backend: Backend,
     pub(crate) security: Security,
     pub(crate) samples: Vec<Tensors>,
@@ -53,6 +54,7 @@ impl Default for Compiler {
     fn default() -> Self {
         Self {
             inner: cipherloom_compiler::Compiler::default(),
+            jumps: false,
             backend: Backend::default(),
             security: Security::Classical128,
             samples: Vec::new(),
@@ -199,6 +201,22 @@ impl Compiler {
         self
     }
 
+    /// Whether comparisons, signs, steps and selections within an ONNX model are approximated by compositions of polynomials;
+    /// without it they are refused. In a program they always are.
+    #[must_use]
+    pub fn approximate_jumps(mut self, approximate: bool) -> Self {
+        self.jumps = approximate;
+        self
+    }
+
+    /// The part of a comparison's domain, to either side of equality, in which its result is undecided: 2^-16 to 1/2, by
+    /// default 1/128.
+    #[must_use]
+    pub fn dead_zone(mut self, part: f64) -> Self {
+        self.inner = self.inner.dead_zone(part);
+        self
+    }
+
     /// What operations cost on the machine that is compiled for, in place of the built-in figures. The plan is a function of
     /// the model, the options and these rates.
     #[must_use]
@@ -281,6 +299,7 @@ impl Compiler {
             .inner
             .clone()
             .margin(self.margin.unwrap_or(if as_declared { 1.0 } else { 2.0 }))
+            .approximate_jumps(self.jumps || model.program().is_some())
             .calibrate(self.samples.clone())
             .print_after(self.print_after.clone());
         if let Some(pass) = &self.stop_after {

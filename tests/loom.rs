@@ -330,6 +330,70 @@ fn other_examples_are_right_under_encryption() {
         .check();
 }
 
+/// Comparisons in the middle of programs: the wanted precision outside of the dead zone.
+#[test]
+fn comparisons_are_right_outside_of_their_dead_zones() {
+    // Differences are at least 2^-6 of the largest that can be, 4.
+    let x = vec![-2.0, 2.0, 0.25, -0.5, 1.0, 1.5, -1.75, 0.0625];
+    let z = vec![2.0, -2.0, 0.1875, -0.25, -1.0, 1.4375, 1.75, 0.0];
+    let text = "input x: encrypted[8] in -2..2\ninput z: encrypted[8] in -2..2\n\
+                output less = x < z\noutput chosen = where(x >= z, x, 2 * z) * 0.5\n\
+                output count = sum(x > z)\noutput product = (x <= z) * x\noutput signs = sign(x - z) + step(z - x)\n";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("compare.loom");
+    fs::write(&path, text).unwrap();
+    let less = zip(&x, &z, |x, z| f64::from(u8::from(x < z)));
+    let chosen = zip(&x, &z, |x, z| if x >= z { x } else { 2.0 * z } * 0.5);
+    let count = less.iter().map(|l| 1.0 - l).sum();
+    let product = zip(&x, &z, |x, z| if x <= z { x } else { 0.0 });
+    let signs = zip(&x, &z, |x, z| if x > z { 1.0 } else { 0.0 });
+    Run::new("compare", vec![("x", vec![8], x), ("z", vec![8], z)])
+        .to(7.0)
+        .gives("less", less)
+        .gives("chosen", chosen)
+        .gives("count", vec![count])
+        .gives("product", product)
+        .gives("signs", signs)
+        .check_model(&Model::from_loom(path).unwrap());
+}
+
+/// Equality of whole numbers, with a dead zone below the distance of two of them.
+#[test]
+fn whole_numbers_are_found_equal() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path();
+    let text = "input x: encrypted[4] in 0..9\ninput z: encrypted[4] in 0..9\noutput same = (x == z) * 3\n";
+    fs::write(path.join("p.loom"), text).unwrap();
+    let compile = "compile p.loom -o p --keep-tail --precision 6";
+    ok(path, &format!("{compile} --dead-zone 0.1"));
+    let text = ok(path, "explain p");
+    assert!(
+        text.contains("sign") && text.contains("9.18e-1 to 0 on, undecided below"),
+        "{text}"
+    );
+    let [x, z] = [[0.0, 9.0, 4.0, 5.0], [9.0, 9.0, 3.0, 5.0]].map(|v| Tensor::from_vec(v.to_vec()));
+    let arrays = [("x", &x, DType::F64), ("z", &z, DType::F64)];
+    fs::write(path.join("in.npz"), npz::write(&arrays, false).unwrap()).unwrap();
+    ok(path, "infer p --input in.npz -o y.npy");
+    let bytes = fs::read(path.join("y.npy")).unwrap();
+    let same = npz::Arrays::open(&bytes, "y").unwrap().read("y").unwrap();
+    for (same, expected) in same.data().iter().zip([0.0, 3.0, 0.0, 3.0]) {
+        assert!(
+            (same - expected).abs() < 3.0 / 64.0,
+            "{same} for {expected}"
+        );
+    }
+    // What no composition gives is refused, and the place named.
+    let text = refused(path, "compile p.loom -o q --keep-tail --precision 40");
+    assert!(
+        text.contains("p.loom:3:") && text.contains("--dead-zone"),
+        "{text}"
+    );
+    let text = refused(path, "compile p.loom -o q --dead-zone 0.7");
+    assert!(text.contains("the dead zone"), "{text}");
+    assert!(!path.join("q").exists());
+}
+
 /// Products with values in clear switch no key, yet are products.
 #[test]
 fn clear_inputs_go_in_as_they_are() {

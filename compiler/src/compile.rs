@@ -21,6 +21,8 @@ use std::fmt;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
+/// The part of a sign's domain in which its approximation is undecided, unless another is asked for.
+pub const DEAD_ZONE: f64 = 1.0 / 128.0;
 /// The step that leaves a last softmax and the like to the client, for `stop_after` and reports.
 pub const SPLIT_TAIL: &str = "split-tail";
 /// The step that lowers to the circuit stage, for `stop_after` and reports.
@@ -136,6 +138,8 @@ pub struct Compiler {
     ranges: Vec<(String, f64, f64)>,
     keep_tail: bool,
     maxima: bool,
+    jumps: bool,
+    dead_zone: f64,
     preference: Preference,
     print_after: PrintAfter,
     stop_after: Option<String>,
@@ -156,6 +160,8 @@ impl Compiler {
             ranges: Vec::new(),
             keep_tail: false,
             maxima: false,
+            jumps: false,
+            dead_zone: DEAD_ZONE,
             preference: Preference::default(),
             print_after: PrintAfter::None,
             stop_after: None,
@@ -224,6 +230,21 @@ impl Compiler {
     #[must_use]
     pub fn approximate_maxima(mut self, approximate: bool) -> Self {
         self.maxima = approximate;
+        self
+    }
+
+    /// Whether comparisons, signs, steps and selections are approximated by compositions of polynomials; without it they are refused.
+    #[must_use]
+    pub fn approximate_jumps(mut self, approximate: bool) -> Self {
+        self.jumps = approximate;
+        self
+    }
+
+    /// The part of a sign's domain, to either side of 0, in which its approximation is undecided: 2^-16 to 1/2, [`DEAD_ZONE`] by
+    /// default.
+    #[must_use]
+    pub fn dead_zone(mut self, part: f64) -> Self {
+        self.dead_zone = part;
         self
     }
 
@@ -300,6 +321,8 @@ impl Compiler {
             margin: options.margin,
             precision: options.precision,
             maxima: self.maxima,
+            jumps: self.jumps,
+            dead_zone: self.dead_zone,
         };
         let outcome = run_standard(&mut driver, &mut tensor, evidence, accuracy)?;
         let finished = outcome.finished;
@@ -429,6 +452,13 @@ impl Compiler {
                 "it must be a number from 1 to 1000000",
             );
         }
+        if !(1.0 / 65536.0..=0.5).contains(&self.dead_zone) {
+            return refuse(
+                "the dead zone",
+                self.dead_zone,
+                "it must be a part of the range from 2^-16 to 1/2",
+            );
+        }
         if let Some(bits) = self.options.precision
             && !(0.0..=40.0).contains(&bits)
         {
@@ -478,6 +508,7 @@ fn in_plan(a: &Approximated) -> PlanApproximation {
         degree: a.degree as u32,
         sup_error: a.sup_error,
         rms_error: a.rms_error,
+        dead_zone: a.dead_zone,
     }
 }
 

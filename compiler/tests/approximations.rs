@@ -64,6 +64,8 @@ fn approximated(module: &Module, calibration: &[Tensors]) -> (Module, Outcome) {
         margin: 2.0,
         precision: None,
         maxima: false,
+        jumps: false,
+        dead_zone: 1.0 / 128.0,
     };
     let evidence = Evidence::Samples(calibration);
     let outcome = run_standard(&mut driver, &mut module, evidence, accuracy).unwrap();

@@ -58,6 +58,8 @@ fn rewritten(module: &Module, evidence: Evidence<'_>) -> Module {
         margin: 2.0,
         precision: None,
         maxima: false,
+        jumps: false,
+        dead_zone: 1.0 / 128.0,
     };
     run_standard(&mut driver, &mut module, evidence, accuracy).unwrap();
     module

@@ -35,6 +35,8 @@ impl From<Backend> for cipherloom::Backend {
 pub(crate) enum Approximable {
     /// MaxPool, GlobalMaxPool, ReduceMax and ReduceMin
     Maxpool,
+    /// Comparisons, signs, steps and selections, which are undecided close to equality (`--dead-zone`); always within programs
+    Compare,
 }
 
 /// What a plan is to be good at.
@@ -100,9 +102,12 @@ pub(crate) struct CompileOptions {
     /// Compile a last Softmax, Sigmoid or ArgMax in, instead of leaving it to the client
     #[arg(long)]
     pub(crate) keep_tail: bool,
-    /// Approximate what is refused otherwise: maxima over windows, two values at a time
+    /// Approximate what is refused otherwise, for it takes many levels
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) approx: Vec<Approximable>,
+    /// The part of a comparison's range, to either side of equality, in which its result is undecided; default 1/128
+    #[arg(long, value_name = "PART")]
+    pub(crate) dead_zone: Option<f64>,
     /// How many samples one run packs: a number or `max`; default 1
     #[arg(long, value_name = "N|max", value_parser = batch)]
     pub(crate) batch: Option<Batch>,
@@ -130,6 +135,7 @@ impl CompileOptions {
             && self.cost_model.is_none()
             && !self.keep_tail
             && self.approx.is_empty()
+            && self.dead_zone.is_none()
             && self.batch.is_none()
             && self.output.is_none()
     }
@@ -187,7 +193,11 @@ impl CompileOptions {
         }
         compiler = compiler
             .keep_tail(self.keep_tail)
-            .approximate_maxima(self.approx.contains(&Approximable::Maxpool));
+            .approximate_maxima(self.approx.contains(&Approximable::Maxpool))
+            .approximate_jumps(self.approx.contains(&Approximable::Compare));
+        if let Some(part) = self.dead_zone {
+            compiler = compiler.dead_zone(part);
+        }
         if let Some(batch) = self.batch {
             compiler = compiler.batch(batch);
         }

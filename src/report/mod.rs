@@ -248,6 +248,8 @@ pub struct ApproximationReport {
     pub sup_error: f64,
     /// The root of the mean square error over the calibration samples; null without samples.
     pub rms_error: Option<f64>,
+    /// The magnitude of the operand below which a sign is undecided; null for other functions.
+    pub dead_zone: Option<f64>,
 }
 
 impl From<&PlanApproximation> for ApproximationReport {
@@ -259,6 +261,7 @@ impl From<&PlanApproximation> for ApproximationReport {
             degree: a.degree,
             sup_error: a.sup_error,
             rms_error: (a.rms_error > 0.0).then_some(a.rms_error),
+            dead_zone: (a.dead_zone > 0.0).then_some(a.dead_zone),
         }
     }
 }

@@ -91,9 +91,12 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
         let rms = a
             .rms_error
             .map_or_else(String::new, |e| format!(", {e:.1e} (rms) on the samples"));
+        let undecided = a.dead_zone.map_or_else(String::new, |zone| {
+            format!(" from a distance of {zone:.2e} to 0 on, undecided below")
+        });
         writeln!(
             out,
-            "polynomial  {}: {}, degree {} on [{:.4}, {:.4}], errs by at most {:.1e}{rms}",
+            "polynomial  {}: {}, degree {} on [{:.4}, {:.4}], errs by at most {:.1e}{rms}{undecided}",
             a.layer, a.function, a.degree, a.domain[0], a.domain[1], a.sup_error
         )?;
     }

@@ -11,6 +11,11 @@ use super::remez::minimax;
 use super::series::{Series, clenshaw, interpolate};
 use cipherloom_ir::Range;
 
+/// Levels of one polynomial of a composition: degrees 3, 7, 15 and 31.
+const STAGE_LEVELS: std::ops::RangeInclusive<u32> = 2..=5;
+/// By how much the domain of a polynomial exceeds the values of the one before.
+const ROOM: f64 = 1.03;
+
 /// A composition of odd polynomials that approximates the sign on `[-1, -a]` and `[a, 1]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CompositeSign {
@@ -27,6 +32,50 @@ impl CompositeSign {
     /// The composition of odd polynomials with these degrees; `None` where a degree is even, `a` is not between 0 and 1, or
     /// an exchange fails.
     pub fn new(degrees: &[usize], a: f64) -> Option<Self> {
+        Self::with_room(degrees, a, 1.0)
+    }
+
+    /// The composition of the fewest levels whose error is at most `error` for `a <= |x| <= 1`, and what it errs by; `None` where
+    /// `most_levels` do not suffice. Between polynomials there is 3 % of room for noise and for what interval arithmetic adds.
+    ///
+    /// A smaller error of the polynomials up to one makes that of the next one smaller, so that the best composition of each
+    /// number of levels begins with the best of fewer (E. Lee et al., algorithm 4).
+    pub fn cheapest(a: f64, error: f64, most_levels: u32) -> Option<Self> {
+        // By number of levels: the degrees and what they err by.
+        let mut best: Vec<Option<(Vec<usize>, f64)>> = vec![Some((vec![], 1.0))];
+        for levels in 1..=most_levels {
+            let mut found: Option<(Vec<usize>, f64)> = None;
+            for last in STAGE_LEVELS {
+                let before = levels.checked_sub(last).and_then(|l| best.get(l as usize));
+                let Some(Some((degrees, reached))) = before else {
+                    continue;
+                };
+                let lo = if degrees.is_empty() {
+                    a
+                } else {
+                    (1.0 - reached) / ((1.0 + reached) * ROOM)
+                };
+                if lo.is_nan() || lo <= 0.0 {
+                    continue;
+                }
+                let degree = (1 << last) - 1;
+                if let Some((_, reached)) = stage(degree, lo)
+                    && found.as_ref().is_none_or(|(_, least)| reached < *least)
+                {
+                    found = Some(([&degrees[..], &[degree]].concat(), reached));
+                }
+            }
+            if let Some((degrees, reached)) = &found
+                && *reached <= error
+            {
+                return Self::with_room(degrees, a, ROOM);
+            }
+            best.push(found);
+        }
+        None
+    }
+
+    fn with_room(degrees: &[usize], a: f64, room: f64) -> Option<Self> {
         if a.is_nan() || a <= 0.0 || a >= 1.0 || degrees.iter().any(|d| d % 2 == 0) {
             return None;
         }
@@ -34,19 +83,19 @@ impl CompositeSign {
         let mut stages: Vec<Series> = Vec::new();
         for degree in degrees {
             let (coefficients, reached) = stage(*degree, lo)?;
-            // The previous stage's values, up to 1 + error, become the next one's [-1, 1].
+            // The previous stage's values, up to 1 + error and what room there is to be, become the next one's [-1, 1].
             if let Some(previous) = stages.last_mut() {
                 previous
                     .coefficients
                     .iter_mut()
-                    .for_each(|c| *c /= 1.0 + error);
+                    .for_each(|c| *c /= (1.0 + error) * room);
             }
             stages.push(Series {
                 domain: Range { lo: -1.0, hi: 1.0 },
                 coefficients,
             });
             error = reached;
-            lo = (1.0 - error) / (1.0 + error);
+            lo = (1.0 - error) / ((1.0 + error) * room);
             if lo.is_nan() || lo <= 0.0 {
                 return None;
             }

@@ -249,6 +249,31 @@ fn compositions_reach_the_errors_of_the_literature() {
     assert_eq!(CompositeSign::new(&[3], 0.0), None);
 }
 
+/// The error that is wanted, outside of the gap; no value beyond the domain of the polynomial that takes it; no fewer levels.
+#[test]
+fn compositions_meet_the_wanted_error_with_fewest_levels() {
+    for (gap, error) in [(7, 8), (7, 13), (10, 10), (4, 20)] {
+        let (gap, error) = (2.0_f64.powi(-gap), 2.0_f64.powi(-error));
+        let sign = CompositeSign::cheapest(gap, error, 24).unwrap();
+        let mut largest = 0.0_f64;
+        for i in -20_000..=20_000 {
+            let x = f64::from(i) / 20_000.0;
+            let mut y = x;
+            for stage in &sign.stages {
+                assert!(y.abs() <= 1.0, "{y} at {x}");
+                y = stage.eval(y);
+            }
+            if x.abs() >= gap {
+                largest = largest.max((y - x.signum()).abs());
+            }
+        }
+        assert!(largest <= sign.error * 1.001 + 1e-12 && sign.error <= error);
+        assert_eq!(CompositeSign::cheapest(gap, error, sign.depth() - 1), None);
+        println!("{gap} {error}: {} levels", sign.depth());
+    }
+    assert_eq!(CompositeSign::cheapest(1e-4, 1e-4, 6), None);
+}
+
 #[test]
 fn degrees_fill_their_levels() {
     let even = Structure::Even { slope: 0.5 };

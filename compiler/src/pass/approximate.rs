@@ -5,10 +5,11 @@
 //! ([`search`]): on calibration samples the network is evaluated with polynomials until decisions (or the wanted
 //! precision) are kept at the fewest levels. Without samples every layer is fitted to a fixed precision.
 //!
-//! Functions that jump are left alone, for `legalise` to refuse.
+//! Signs become compositions of polynomials where that is asked for ([`jump`]); other functions that jump have been refused.
 
 mod domain;
 mod error;
+mod jump;
 mod layer;
 mod quality;
 mod search;
@@ -50,6 +51,10 @@ pub struct Accuracy {
     pub precision: Option<f64>,
     /// Whether maxima over windows and axes are multiplied out into maxima of two values, each of which takes a polynomial.
     pub maxima: bool,
+    /// Whether comparisons, steps and selections become signs, and these compositions of polynomials.
+    pub jumps: bool,
+    /// The half width of what a sign leaves undecided around 0, relative to its domain's.
+    pub dead_zone: f64,
 }
 
 /// A function that was replaced by a polynomial.
@@ -71,6 +76,8 @@ pub struct Approximated {
     pub sup_error: f64,
     /// The root of the mean square error over the values of the samples; 0 without samples.
     pub rms_error: f64,
+    /// For a sign: the largest magnitude at which it is undecided, where the error is larger. 0 for others.
+    pub dead_zone: f64,
 }
 
 /// What the polynomials do to the outputs, on the samples of the simulation.
@@ -123,7 +130,7 @@ impl TensorPass for Approximate<'_> {
     }
 
     fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
-        let functions = functions(module);
+        let functions = functions(module, self.accuracy.jumps);
         if functions.is_empty() {
             return Ok(None);
         }
@@ -145,6 +152,21 @@ impl TensorPass for Approximate<'_> {
                 Err(reason) => faults.push((found.origin.clone(), function.name(), reason)),
                 Ok(domain) => match domain::straight(function, domain) {
                     Some(line) => replace_by_line(module, &mut patch, node, operand, line),
+                    None if *function == Function::Sign => {
+                        match jump::replace(
+                            module,
+                            &mut patch,
+                            (node, operand),
+                            seen,
+                            domain,
+                            &self.accuracy,
+                        ) {
+                            Ok(replaced) => self.replaced.push(replaced),
+                            Err(reason) => {
+                                faults.push((found.origin.clone(), function.name(), reason))
+                            }
+                        }
+                    }
                     None => layers.push(Layer::new(
                         node,
                         function.clone(),
@@ -292,16 +314,19 @@ fn approximated(layer: &Layer, fit: &Fitted) -> Approximated {
         depth: (degree + 1).next_power_of_two().ilog2(),
         sup_error: fit.sup_error,
         rms_error: layer.rms_error(&fit.series),
+        dead_zone: 0.0,
     }
 }
 
-/// The functions that polynomials can replace: node, operand, function.
-fn functions(module: &Module) -> Vec<(NodeId, NodeId, &Function)> {
+/// The functions that polynomials can replace, signs among them with `jumps`: node, operand, function.
+fn functions(module: &Module, jumps: bool) -> Vec<(NodeId, NodeId, &Function)> {
     let Ok(order) = module.graph.topological() else {
         return vec![];
     };
     let one = |id: NodeId| match (&module.graph.get(id)?.op, &module.graph.operands(id)[..]) {
-        (Op::Function(function), [operand]) if !function.is_step() => {
+        (Op::Function(function), [operand])
+            if !function.is_step() || jumps && *function == Function::Sign =>
+        {
             Some((id, *operand, function))
         }
         _ => None,

@@ -5,10 +5,12 @@
 //! is multiplied up in halves. Functions that are simpler ones in disguise become those: a power with a whole
 //! exponent, a clip without ends. A softmax becomes `e / sum of e` with `e = exp(x - mean of x)`: the mean takes nothing
 //! from the quotient and narrows the range that exp is needed on. Maxima over windows and axes become ones of two values
-//! where that is asked for ([`Decompose::maxima`]). Comparisons are left alone.
+//! where that is asked for ([`Decompose::maxima`]), and comparisons, steps and selections become signs
+//! ([`Decompose::jumps`]): `a > b = (1 + sign(a - b)) / 2`, `a = b` where `sign(a - b)^2 = 0`, `where(c, a, b) = b + c (a - b)`.
 
 use super::{PassError, TensorPass};
-use cipherloom_ir::tensor::{Function, MaxPool, Module, Op, Patch, Reduction};
+use crate::broadcast::broadcast;
+use cipherloom_ir::tensor::{Comparison, Function, MaxPool, Module, Op, Patch, Reduction};
 use cipherloom_ir::value::{Tensor, element_count, strides};
 use cipherloom_ir::{NodeId, Origin};
 
@@ -17,6 +19,8 @@ use cipherloom_ir::{NodeId, Origin};
 pub struct Decompose {
     /// Whether maxima and minima over windows and axes become ones of two values, and these polynomials.
     pub maxima: bool,
+    /// Whether comparisons, steps and selections become signs, for [`super::Approximate`] to approximate.
+    pub jumps: bool,
 }
 
 /// Products and maxima are taken of at most so many values.
@@ -32,7 +36,7 @@ impl TensorPass for Decompose {
     }
 
     fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
-        let one = |id| Rewrite::of(module, id)?.propose(self.maxima);
+        let one = |id| Rewrite::of(module, id)?.propose(*self);
         Ok(module.graph.ids().into_iter().find_map(one))
     }
 }
@@ -74,7 +78,7 @@ impl<'m> Rewrite<'m> {
         })
     }
 
-    fn propose(mut self, maxima: bool) -> Option<Patch> {
+    fn propose(mut self, Decompose { maxima, jumps }: Decompose) -> Option<Patch> {
         match (self.op, &self.operands[..]) {
             (Op::Div, &[a, b]) => {
                 let shape = self.module.graph.get(b)?.shape.clone();
@@ -132,6 +136,35 @@ impl<'m> Rewrite<'m> {
                 let value = self.add(Op::Sub, &[found.centred, log]);
                 Some(self.replace(value))
             }
+            (Op::Compare(comparison), &[a, b]) if jumps => {
+                let value = match comparison {
+                    Comparison::Greater => self.above(a, b),
+                    // 1 where b > a does not hold.
+                    Comparison::GreaterOrEqual => {
+                        let less = self.above(b, a);
+                        self.affine(less, -1.0, 1.0)
+                    }
+                    Comparison::Equal => {
+                        let difference = self.add(Op::Sub, &[a, b]);
+                        let sign = self.add(Op::Function(Function::Sign), &[difference]);
+                        let unequal = self.add(Op::Power { exponent: 2 }, &[sign]);
+                        self.affine(unequal, -1.0, 1.0)
+                    }
+                };
+                Some(self.replace(value))
+            }
+            (Op::Where, &[condition, a, b]) if jumps => {
+                let shape = |id| Some(self.module.graph.get(id)?.shape.as_slice());
+                let both = broadcast(shape(a)?, shape(b)?).ok()?;
+                let difference = self.add_shaped(Op::Sub, &[a, b], both);
+                let chosen = self.add(Op::Mul, &[condition, difference]);
+                let value = self.add(Op::Add, &[b, chosen]);
+                Some(self.replace(value))
+            }
+            (Op::Function(Function::Step), &[x]) if jumps => {
+                let value = self.positive(x);
+                Some(self.replace(value))
+            }
             (Op::Function(function), &[x]) => match simpler(function)? {
                 Some(op) => {
                     self.patch.set_op(self.id, op);
@@ -141,6 +174,27 @@ impl<'m> Rewrite<'m> {
             },
             _ => None,
         }
+    }
+
+    /// 1 where `a > b`, else 0.
+    fn above(&mut self, a: NodeId, b: NodeId) -> NodeId {
+        let difference = self.add(Op::Sub, &[a, b]);
+        self.positive(difference)
+    }
+
+    /// 1 where `x > 0`, else 0; 1/2 at 0.
+    fn positive(&mut self, x: NodeId) -> NodeId {
+        let sign = self.add(Op::Function(Function::Sign), &[x]);
+        self.affine(sign, 0.5, 0.5)
+    }
+
+    /// `factor x + summand`.
+    fn affine(&mut self, x: NodeId, factor: f64, summand: f64) -> NodeId {
+        let scalar = |value| Tensor::from_vec(vec![value]);
+        let value = self.patch.add_constant("factor", scalar(factor));
+        let scaled = self.add(Op::MulConst { value }, &[x]);
+        let value = self.patch.add_constant("summand", scalar(summand));
+        self.add(Op::AddConst { value }, &[scaled])
     }
 
     fn add(&mut self, op: Op, operands: &[NodeId]) -> NodeId {

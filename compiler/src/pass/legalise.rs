@@ -5,13 +5,16 @@
 use super::split_tail::must_begin;
 use super::{PassError, TensorPass};
 use crate::report::{Row, draw};
-use cipherloom_ir::tensor::{Module, Op, Patch, Reduction};
+use cipherloom_ir::tensor::{Function, Module, Op, Patch, Reduction};
 use cipherloom_ir::{NodeId, Origin};
 use std::fmt;
 
 /// The pass; see the module's text.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Legalise;
+pub struct Legalise {
+    /// Whether signs are approximated, as [`super::Decompose::jumps`] says.
+    pub jumps: bool,
+}
 
 /// An operation without an encrypted form.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,10 +56,22 @@ impl TensorPass for Legalise {
     }
 
     fn run(&mut self, module: &Module) -> Result<Option<Patch>, PassError> {
-        match refused(module, refusal_of) {
+        let refusal = if self.jumps {
+            refusal_but_signs
+        } else {
+            refusal_of
+        };
+        match refused(module, refusal) {
             None => Ok(None),
             Some(found) => Err(PassError::Illegal(found)),
         }
+    }
+}
+
+fn refusal_but_signs(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'static str)> {
+    match op {
+        Op::Function(Function::Sign) => None,
+        op => refusal_of(op, operand, last),
     }
 }
 

@@ -106,17 +106,17 @@ fn list(faults: &[Fault]) -> String {
 
 /// The rewriting passes in their order, without range finding; maxima over windows and axes are refused.
 pub fn standard() -> Vec<Box<dyn TensorPass>> {
-    rewriting(false)
+    rewriting(false, false)
 }
 
-fn rewriting(maxima: bool) -> Vec<Box<dyn TensorPass>> {
+fn rewriting(maxima: bool, jumps: bool) -> Vec<Box<dyn TensorPass>> {
     vec![
         Box::new(FuseFunction),
-        Box::new(Decompose { maxima }),
+        Box::new(Decompose { maxima, jumps }),
         Box::new(FoldConstants),
         Box::new(FoldScalings),
         Box::new(FusePolynomial),
-        Box::new(Legalise),
+        Box::new(Legalise { jumps }),
     ]
 }
 
@@ -144,7 +144,7 @@ pub fn run_standard(
     evidence: Evidence<'_>,
     accuracy: Accuracy,
 ) -> Result<Outcome, PassError> {
-    let mut rewriting = rewriting(accuracy.maxima);
+    let mut rewriting = rewriting(accuracy.maxima, accuracy.jumps);
     let mut approximate = Approximate::new(evidence, accuracy);
     let mut ranges = FindRanges::new(evidence);
     let mut passes: Vec<&mut dyn TensorPass> = rewriting

@@ -358,7 +358,10 @@ pub(super) fn server_plan(
 
 fn approximation(a: proto::Approximation) -> Result<PlanApproximation, PlanError> {
     let domain = Range::new(a.lo, a.hi).ok_or_else(|| bad("an approximation has no domain"))?;
-    if !(a.sup_error.is_finite() && a.rms_error.is_finite()) {
+    if ![a.sup_error, a.rms_error, a.dead_zone]
+        .iter()
+        .all(|e| e.is_finite())
+    {
         return Err(bad("the error of an approximation is not finite"));
     }
     Ok(PlanApproximation {
@@ -368,6 +371,7 @@ fn approximation(a: proto::Approximation) -> Result<PlanApproximation, PlanError
         degree: a.degree,
         sup_error: a.sup_error,
         rms_error: a.rms_error,
+        dead_zone: a.dead_zone,
     })
 }
 

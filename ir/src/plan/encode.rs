@@ -290,6 +290,7 @@ fn approximation(a: &PlanApproximation) -> proto::Approximation {
         degree: a.degree,
         sup_error: a.sup_error,
         rms_error: a.rms_error,
+        dead_zone: a.dead_zone,
     }
 }
 

@@ -432,6 +432,8 @@ pub struct PlanApproximation {
     pub sup_error: f64,
     /// The root of the mean square error over the calibration samples; 0 without samples.
     pub rms_error: f64,
+    /// The magnitude below which the function, a sign, is undecided and the error larger; 0 where it is decided everywhere.
+    pub dead_zone: f64,
 }
 
 impl Plan {

@@ -91,6 +91,8 @@ pub(crate) struct Approximation {
     pub(crate) sup_error: f64,
     #[prost(double, tag = "7")]
     pub(crate) rms_error: f64,
+    #[prost(double, tag = "8")]
+    pub(crate) dead_zone: f64,
 }
 
 /// `client.plan`.

@@ -247,13 +247,20 @@ fn read_approximation(cursor: &mut Cursor<'_, '_>) -> Result<PlanApproximation, 
     cursor.expect("sup")?;
     let sup_error = cursor.number()?;
     cursor.expect("rms")?;
+    let rms_error = cursor.number()?;
+    let dead_zone = if cursor.accept("dead") {
+        cursor.number()?
+    } else {
+        0.0
+    };
     Ok(PlanApproximation {
         origin,
         function,
         domain,
         degree,
         sup_error,
-        rms_error: cursor.number()?,
+        rms_error,
+        dead_zone,
     })
 }
 

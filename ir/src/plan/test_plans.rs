@@ -335,6 +335,7 @@ pub(super) fn plan() -> Plan {
             degree: 14,
             sup_error: 0.035,
             rms_error: 1e-3,
+            dead_zone: 0.25,
         }],
         params,
     };

@@ -38,13 +38,17 @@ pub fn print(plan: &Plan) -> String {
     for a in &plan.approximations {
         let _ = writeln!(
             out,
-            "approximation {} {} degree {} on {} sup {} rms {}",
+            "approximation {} {} degree {} on {} sup {} rms {}{}",
             text::quote(&a.origin),
             text::quote(&a.function),
             a.degree,
             text::range(a.domain),
             text::number(a.sup_error),
-            text::number(a.rms_error)
+            text::number(a.rms_error),
+            match a.dead_zone {
+                0.0 => String::new(),
+                zone => format!(" dead {}", text::number(zone)),
+            }
         );
     }
     out.push_str(&spell_keys(&plan.keys));

@@ -41,6 +41,8 @@ fn run<'a>(
         margin: 2.0,
         precision,
         maxima: false,
+        jumps: false,
+        dead_zone: 1.0 / 128.0,
     };
     let mut pass = Approximate::new(evidence, accuracy);
     let mut driver = Driver {
