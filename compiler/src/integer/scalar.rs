@@ -110,16 +110,13 @@ impl Scalar {
         self.0 == [Part::Function(Function::Step)]
     }
 
-    /// Whether a larger argument never has a smaller value.
+    /// Whether a larger argument never has a smaller value. A step is left out: sums of truth values are exact, those of arguments
+    /// are not.
     pub(super) fn grows(&self) -> bool {
         let grows = |part: &Part| match part {
             Part::Function(function) => matches!(
                 function,
-                Function::Relu
-                    | Function::Sigmoid
-                    | Function::Tanh
-                    | Function::Clip { .. }
-                    | Function::Step
+                Function::Relu | Function::Sigmoid | Function::Tanh | Function::Clip { .. }
             ),
             Part::Polynomial(coefficients) => {
                 matches!(coefficients.as_slice(), [_, slope] if *slope > 0.0)
@@ -156,6 +153,7 @@ mod tests {
         assert_eq!(both.name(), "relu+scale+square");
         assert!(!both.grows() && relu.then(2.0, -1.0, &relu).grows());
         assert!(!relu.then(-2.0, 1.0, &relu).grows());
+        assert!(!Scalar::function(Function::Step).grows());
         assert!(!both.is_step() && Scalar::function(Function::Step).is_step());
         let labels = Scalar::of(Part::Table(vec![7.0, 9.0]));
         let found: Vec<f64> = [-1.0, 0.4, 0.6, 5.0].map(|x| labels.eval(x)).to_vec();
