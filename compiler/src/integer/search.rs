@@ -11,8 +11,6 @@ use super::{Evidence, IntegerCompiled, IntegerError, IntegerOptions, Tried, emit
 use cipherloom_ir::Tensors;
 use cipherloom_ir::integer::{AnalyseError, SETS, TfheSet, lookup_seconds};
 
-/// Sets for more bits are tried only where no smaller one fits.
-const MOST_BITS: u32 = 6;
 /// By so much a dearer plan has to be better where none keeps what was asked for.
 const GAIN: f64 = 0.01;
 /// A set costs little more than another one if it costs less than so many times as much.
@@ -70,10 +68,6 @@ impl Search<'_> {
         let mut tried = vec![];
         let mut last = AnalyseError(vec![]);
         for (i, set) in SETS.into_iter().enumerate() {
-            // The largest set is worth its price only where no other will do.
-            if set.bits > MOST_BITS && best.is_some() {
-                break;
-            }
             let trial = match self.over_cautions(set, network, statistics) {
                 Ok(trial) => trial,
                 Err(error) => {
