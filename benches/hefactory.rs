@@ -5,6 +5,7 @@
 // A bench whose program does not compile has nothing to measure.
 #![allow(clippy::expect_used)]
 
+use cipherloom::backend::{AnyCiphertexts, AnyServer, AnyServerPlan};
 use cipherloom::bench::{Limit, Spread, inputs, measure};
 use cipherloom::{CiphertextSet, Client, Compiler, Error, Model, Server};
 use criterion::{Criterion, criterion_group};
@@ -36,7 +37,7 @@ fn prepare(name: &str, precision: f64) -> Result<(Server, CiphertextSet), Error>
     let compiled = compiler.compile(&model)?;
     let plan = compiled.server_plan();
     let client = Client::new(compiled.client_plan())?;
-    let ciphertexts = client.encrypt(&inputs(plan.plan())?)?;
+    let ciphertexts = client.encrypt(&inputs(&AnyServerPlan::Ckks(plan.clone()))?)?;
     let server = Server::new(plan, client.evaluation_key()?)?;
     Ok((server, ciphertexts))
 }
@@ -73,13 +74,16 @@ fn table(time: Duration) -> Result<(), Error> {
     for (name, precision, mark) in PROGRAMS {
         let (server, ciphertexts) = prepare(name, precision)?;
         let limit = Limit { runs: None, time };
+        let log_n = server.plan().plan().params.log_n;
+        let server = AnyServer::Ckks(Box::new(server));
+        let ciphertexts = AnyCiphertexts::Ckks(ciphertexts);
         let measured = pool.install(|| measure(&server, &ciphertexts, limit, &mut |_, _| ()))?;
         let spread = Spread::of(measured.runs);
         println!(
             "{name:<24}{mark:>9.2}{:>9.3}{:>9.3}   2^{}",
             1e3 * spread.median,
             1e3 * spread.min,
-            server.plan().plan().params.log_n
+            log_n
         );
     }
     Ok(())

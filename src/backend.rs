@@ -1,7 +1,9 @@
 //! One face over the two backends: which of them a file is for, the file says.
 
 use crate::data::PortSpec;
-use crate::{Client, ClientError, ClientPlan, Error, SecretKey, Server, ServerPlan, Tensors};
+use crate::{
+    Client, ClientError, ClientPlan, CostModel, Error, SecretKey, Server, ServerPlan, Tensors,
+};
 use cipherloom_ckks::CiphertextSet;
 use cipherloom_ckks::wire::keys_to_bytes;
 #[cfg(feature = "tfhe")]
@@ -263,6 +265,15 @@ impl AnyServerPlan {
             Self::Ckks(plan) => plan.plan().margin,
             #[cfg(feature = "tfhe")]
             Self::Tfhe(plan) => plan.plan().margin,
+        }
+    }
+
+    /// Seconds that a run is expected to take on so many threads; the costs are of CKKS.
+    pub fn expected_seconds(&self, costs: &CostModel, threads: usize) -> f64 {
+        match self {
+            Self::Ckks(plan) => costs.seconds(plan.plan(), threads),
+            #[cfg(feature = "tfhe")]
+            Self::Tfhe(plan) => crate::report::integer_seconds(plan.plan(), threads),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Measures a plan: latency, throughput, and the time of each step, on inputs made for it.
 
-use crate::report::Report;
-use crate::{Error, Server, Tensors};
-use cipherloom_ckks::CiphertextSet;
+use crate::backend::{AnyCiphertexts, AnyServer, AnyServerPlan};
+use crate::data::PortSpec;
+use crate::report::AnyReport;
+use crate::{Error, Range, Tensors};
 use cipherloom_ir::Tensor;
-use cipherloom_ir::plan::{Plan, PlanPort};
+#[cfg(feature = "tfhe")]
+use cipherloom_ir::integer::StepOp;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -84,33 +86,86 @@ pub struct Measured {
     pub steps: Vec<Vec<f64>>,
 }
 
+/// For each step of a plan, how much progress a run reports when it is done; `None` where a run does not tell, as of sums of
+/// the TFHE backend, whose time counts with the lookups that read them.
+fn reports(server: &AnyServer) -> Vec<Option<usize>> {
+    match server {
+        AnyServer::Ckks(server) => (1..=server.plan().plan().steps.len()).map(Some).collect(),
+        #[cfg(feature = "tfhe")]
+        AnyServer::Tfhe(server) => {
+            let mut done = 0;
+            let report = |step: &cipherloom_ir::integer::Step| match &step.op {
+                StepOp::Linear { .. } => None,
+                StepOp::Lookup { reads, .. } => {
+                    done += step.length as usize / reads.len().max(1);
+                    Some(done)
+                }
+            };
+            server.plan().plan().steps.iter().map(report).collect()
+        }
+    }
+}
+
+/// The seconds of each step of one run.
+struct Clock<'a> {
+    reports: &'a [Option<usize>],
+    seconds: Vec<f64>,
+    last: Instant,
+}
+
+impl Clock<'_> {
+    /// The time since the last step that was reported goes to the one that now is.
+    fn tell(&mut self, done: usize) {
+        let open = self.seconds.len();
+        let reported = self.reports.iter().enumerate().skip(open);
+        let mut reported = reported.filter(|(_, r)| r.is_some_and(|r| r <= done));
+        if let Some((step, _)) = reported.next_back() {
+            self.up_to(step + 1);
+        }
+    }
+
+    fn up_to(&mut self, steps: usize) {
+        let now = Instant::now();
+        self.seconds.resize(steps, 0.0);
+        if let Some(step) = self.seconds.last_mut() {
+            *step += (now - self.last).as_secs_f64();
+        }
+        self.last = now;
+    }
+}
+
 /// Runs a plan again and again, once without measuring. `progress` is told the runs done, and how many there will be.
 ///
 /// # Errors
-/// As [`Server::run`].
+/// As [`AnyServer::run_with`].
 pub fn measure(
-    server: &Server,
-    inputs: &CiphertextSet,
+    server: &AnyServer,
+    inputs: &AnyCiphertexts,
     limit: Limit,
     progress: &mut dyn FnMut(usize, usize),
 ) -> Result<Measured, Error> {
+    let reports = reports(server);
     let mut measured = Measured {
         runs: vec![],
-        steps: vec![vec![]; server.plan().plan().steps.len()],
+        steps: vec![vec![]; reports.len()],
     };
-    server.run(inputs)?;
+    server.run_with(inputs, &mut |_, _| ())?;
     let begin = Instant::now();
     while !limit.reached(measured.runs.len(), begin.elapsed()) {
         let start = Instant::now();
-        let mut last = start;
-        server.run_with(inputs, &mut |done, _| {
-            let now = Instant::now();
-            if let Some(step) = done.checked_sub(1).and_then(|i| measured.steps.get_mut(i)) {
-                step.push((now - last).as_secs_f64());
-            }
-            last = now;
-        })?;
+        let mut clock = Clock {
+            reports: &reports,
+            seconds: Vec::with_capacity(reports.len()),
+            last: start,
+        };
+        server.run_with(inputs, &mut |done, _| clock.tell(done))?;
         measured.runs.push(start.elapsed().as_secs_f64());
+        if clock.seconds.len() < reports.len() {
+            clock.up_to(reports.len());
+        }
+        for (step, seconds) in measured.steps.iter_mut().zip(clock.seconds) {
+            step.push(seconds);
+        }
         let done = measured.runs.len();
         progress(done, limit.expected(done, begin.elapsed()));
     }
@@ -130,22 +185,22 @@ pub struct Part {
 
 impl Measured {
     /// Each layer's time, in the report's order.
-    pub fn layers(&self, report: &Report) -> Vec<Part> {
+    pub fn layers(&self, report: &AnyReport) -> Vec<Part> {
         let mut medians = self.medians();
-        let part = |layer: &crate::report::LayerReport| Part {
-            name: layer.layer.clone(),
-            steps: layer.steps.len(),
-            seconds: medians.by_ref().take(layer.steps.len()).sum(),
+        let part = |(name, steps): (&str, Vec<&str>)| Part {
+            name: name.to_owned(),
+            steps: steps.len(),
+            seconds: medians.by_ref().take(steps.len()).sum(),
         };
-        report.layers.iter().map(part).collect()
+        operations(report).into_iter().map(part).collect()
     }
 
     /// Each kind of operation's time, the longest first.
-    pub fn operations(&self, report: &Report) -> Vec<Part> {
+    pub fn operations(&self, report: &AnyReport) -> Vec<Part> {
         let mut kinds: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
-        let steps = report.layers.iter().flat_map(|layer| &layer.steps);
-        for (step, seconds) in steps.zip(self.medians()) {
-            let kind = kinds.entry(step.op).or_default();
+        let steps = operations(report).into_iter().flat_map(|(_, steps)| steps);
+        for (op, seconds) in steps.zip(self.medians()) {
+            let kind = kinds.entry(op).or_default();
             *kind = (kind.0 + 1, kind.1 + seconds);
         }
         let mut parts: Vec<Part> = kinds
@@ -167,13 +222,29 @@ impl Measured {
     }
 }
 
+/// The layers of a report and the operations of each one's steps.
+fn operations(report: &AnyReport) -> Vec<(&str, Vec<&str>)> {
+    match report {
+        AnyReport::Ckks(report) => {
+            let layers = report.layers.iter();
+            let ops = layers.map(|l| (&*l.layer, l.steps.iter().map(|s| s.op).collect()));
+            ops.collect()
+        }
+        AnyReport::Tfhe(report) => {
+            let layers = report.layers.iter();
+            let ops = layers.map(|l| (&*l.layer, l.steps.iter().map(|s| s.op).collect()));
+            ops.collect()
+        }
+    }
+}
+
 /// Inputs of one full run: uniform numbers of each input's accepted range, of its type, the same on every call.
 ///
 /// # Errors
 /// A shape that does not fit, which the plan's verifier excludes.
-pub fn inputs(plan: &Plan) -> Result<Tensors, Error> {
+pub fn inputs(plan: &AnyServerPlan) -> Result<Tensors, Error> {
     let mut numbers = Numbers(0);
-    let tensor = |port: &PlanPort| {
+    let tensor = |port: PortSpec| {
         let mut shape = port.shape.clone();
         match (plan.samples(), shape.first_mut()) {
             (1, _) => {}
@@ -181,7 +252,7 @@ pub fn inputs(plan: &Plan) -> Result<Tensors, Error> {
             (samples, _) => shape.insert(0, samples),
         }
         let count = shape.iter().product();
-        let (lo, hi) = (port.range.lo, port.range.hi);
+        let Range { lo, hi } = port.range.unwrap_or(Range { lo: 0.0, hi: 1.0 });
         let values = (0..count).map(|_| {
             let value = lo + (hi - lo) * numbers.next();
             let value = if port.dtype.is_float() {
@@ -194,9 +265,9 @@ pub fn inputs(plan: &Plan) -> Result<Tensors, Error> {
         let tensor = Tensor::new(shape, values.collect()).ok_or_else(|| {
             Error::Internal(format!("input {:?} does not fit its shape", port.name))
         })?;
-        Ok((port.name.clone(), tensor))
+        Ok((port.name, tensor))
     };
-    plan.inputs.iter().map(tensor).collect()
+    plan.inputs().into_iter().map(tensor).collect()
 }
 
 /// Numbers from 0 to 1: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
@@ -227,6 +298,25 @@ mod tests {
         let four = Spread::of(vec![4.0, 1.0, 3.0, 2.0]);
         assert_eq!((four.median, four.min, four.max), (2.5, 1.0, 4.0));
         assert!((four.quartiles - 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn times_go_to_the_steps_that_are_reported() {
+        let reports = [None, Some(4), None, None, Some(6), None];
+        let mut clock = Clock {
+            reports: &reports,
+            seconds: vec![],
+            last: Instant::now(),
+        };
+        clock.tell(3);
+        assert!(clock.seconds.is_empty());
+        clock.tell(4);
+        assert_eq!(clock.seconds.len(), 2);
+        clock.tell(6);
+        assert_eq!(clock.seconds.len(), 5);
+        assert_eq!([0, 2, 3].map(|step| clock.seconds[step]), [0.0; 3]);
+        clock.up_to(6);
+        assert!(clock.seconds[5] >= 0.0 && clock.seconds.len() == 6);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Decision {
     /// The class: the first largest element, or with one element whether it exceeds the threshold.
     pub fn class(&self, values: &[f64]) -> usize {
         if let ([value], true) = (values, self.label) {
-            return *value as usize;
+            return value.round() as usize;
         }
         if let [value] = values {
             return usize::from(*value > self.threshold);

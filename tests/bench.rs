@@ -64,6 +64,48 @@ fn a_plan_is_measured_layer_by_layer() {
 }
 
 #[test]
+#[cfg(feature = "tfhe")]
+fn a_plan_of_the_other_backend_is_measured_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let (model, calib) = (
+        common::data("models/breast-cancer-mlp.onnx"),
+        image("breast-cancer-calib.npz"),
+    );
+    let compile = format!("compile {} -o m --backend tfhe", model.display());
+    ok(dir, &format!("{compile} --calibrate {}", calib.display()));
+    let report = json(dir, "explain m");
+    let found = json(dir, "bench m --runs 2 --threads 2");
+    assert_eq!((&found["runs"], &found["samples"]), (&2.into(), &1.into()));
+    assert_eq!(found["plan_id"], report["plan_id"]);
+    assert_eq!(
+        found["expected_latency_s"],
+        report["cost"]["latency_by_threads"][0]["latency_s"]
+    );
+    let least = found["latency_s"]["min"].as_f64().unwrap();
+    assert!(least > 0.0);
+    // The layers are those of `explain`; nearly all of the time is that of lookups.
+    let layers = found["layers"].as_array().unwrap();
+    let known = report["layers"].as_array().unwrap();
+    assert_eq!(layers.len(), known.len());
+    for (layer, known) in layers.iter().zip(known) {
+        assert_eq!(layer["name"], known["layer"]);
+        let steps = known["steps"].as_array().unwrap();
+        assert_eq!(layer["steps"].as_u64().unwrap() as usize, steps.len());
+    }
+    let first = &found["operations"][0];
+    assert_eq!(first["name"], "lookup");
+    assert!(first["seconds"].as_f64().unwrap() > 0.5 * least, "{found}");
+    let text = ok(dir, "bench m --runs 1");
+    assert!(
+        text.contains("latency") && text.contains("lookup"),
+        "{text}"
+    );
+    let text = refused(dir, "bench m --runs 1 --max-memory 1000");
+    assert!(text.contains("memory"), "{text}");
+}
+
+#[test]
 fn commands_that_run_a_plan_take_a_limit_of_memory() {
     let dir = tempfile::tempdir().unwrap();
     compiled(dir.path());

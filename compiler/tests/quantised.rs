@@ -214,7 +214,7 @@ fn quantised_convolutions_have_a_bias_of_their_scales() {
 }
 
 #[test]
-fn the_largest_element_and_its_place() {
+fn the_largest_elements_and_their_places() {
     for (largest, expected) in [(1, [7.0, 2.0, 1.0, 0.0]), (0, [-3.0, 1.0, 0.0, 2.0])] {
         let mut m = model(
             vec![node(
@@ -230,6 +230,15 @@ fn the_largest_element_and_its_place() {
         let found = m.run(&[5.0, -3.0, 7.0, 1.0, 1.0, 0.0]);
         assert_near(&found["v"], &[2, 1], &[expected[0], expected[2]], "v");
         assert_near(&found["i"], &[2, 1], &[expected[1], expected[3]], "i");
+        m.whole_constants[0].2[0] = 2;
+        let found = m.run(&[5.0, -3.0, 7.0, 1.0, 1.0, 0.0]);
+        let values = if largest == 1 {
+            ([7.0, 5.0, 1.0, 1.0], [2.0, 0.0, 0.0, 1.0])
+        } else {
+            ([-3.0, 5.0, 0.0, 1.0], [1.0, 0.0, 2.0, 0.0])
+        };
+        assert_near(&found["v"], &[2, 2], &values.0, "v");
+        assert_near(&found["i"], &[2, 2], &values.1, "i");
     }
 }
 
@@ -237,9 +246,9 @@ fn the_largest_element_and_its_place() {
 fn faults_are_named() {
     let refused = |m: Model| m.import().unwrap_err().to_string();
     let mut m = model(vec![node("TopK", "x k", "v i", &[])], &[1, 3]);
-    m.whole_constants = vec![("k", vec![1], vec![2])];
+    m.whole_constants = vec![("k", vec![1], vec![4])];
     m.outputs = vec!["v"];
-    assert!(refused(m).contains("for k = 2 output positions would depend"));
+    assert!(refused(m).contains("k is no number from 1 to 3"));
 
     let m = model(
         vec![node("DynamicQuantizeLinear", "x", "y s z", &[])],

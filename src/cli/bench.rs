@@ -1,10 +1,11 @@
 //! `bench`: how fast a plan runs on this machine, on keys and inputs made for it.
 
 use super::ui::Ui;
+use cipherloom::Error;
+use cipherloom::backend::{AnyClient, AnyServer};
 use cipherloom::bench::{self, Limit, Measured, Part, Spread};
 use cipherloom::files::{self, Output};
-use cipherloom::report::{Report, human_bytes};
-use cipherloom::{CiphertextSet, Client, Error, Server, ServerPlan};
+use cipherloom::report::{AnyReport, human_bytes};
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -65,7 +66,7 @@ struct Outcome {
 }
 
 /// What precedes a server's first run.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Load {
     /// Reading and checking the plan.
     plan: f64,
@@ -80,17 +81,15 @@ pub(crate) fn main(ui: Ui, args: Args) -> Result<(), Error> {
 fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
     let costs = super::options::cost_model(args.cost_model.as_deref())?;
     let path = super::server_plan_path(&args.plan);
-    let (plan, plan_seconds) = timed(|| super::read_server_plan(&path))?;
-    let mut client = Client::new(plan.client_plan())?;
-    let clear = plan.plan().inputs.iter().filter(|port| port.clear);
-    clear.for_each(|port| client.allow_clear(&port.name));
-    let keys = cipherloom::keys_to_bytes(client.params(), plan.id(), &client.evaluation_key()?)?;
-    let inputs = client.encrypt(&bench::inputs(plan.plan())?)?;
-    let peak = peak_of_run(args, &path, &keys, &client, &inputs)?;
+    let (plan, plan_seconds) = timed(|| super::read_any_server_plan(&path))?;
+    let client = AnyClient::of_own(plan.client_plan())?;
+    let keys = client.evaluation_key_bytes()?;
+    let inputs = client.encrypt(&bench::inputs(&plan)?)?;
+    let peak = peak_of_run(args, &path, &keys, &client.write(&inputs)?)?;
 
     let (server, server_seconds) = timed(|| {
-        let server = Server::within(plan.clone(), &keys, args.max_memory);
-        server.map_err(|e| Error::from(e).at(&path))
+        let server = AnyServer::within(plan.clone(), &keys, args.max_memory);
+        server.map_err(|e| e.at(&path))
     })?;
     let limit = Limit {
         runs: args.runs.map(|runs| runs as usize),
@@ -107,15 +106,15 @@ fn execute(ui: Ui, args: &Args) -> Result<(), Error> {
         plan: plan_seconds,
         server: server_seconds,
     };
-    let mut outcome = outcome(
-        &plan,
-        &measured,
-        inputs.samples,
-        load,
-        peak,
-        keys.len() as u64,
-    );
-    outcome.expected_latency_s = costs.seconds(plan.plan(), outcome.threads);
+    let plan_bytes = plan.to_bytes().len() as u64;
+    let report = AnyReport::new(&plan, plan_bytes, &costs);
+    let expected = plan.expected_seconds(&costs, rayon::current_num_threads());
+    let mut outcome = outcome(&report, &measured, inputs.samples());
+    outcome.expected_latency_s = expected;
+    outcome.load_s = load;
+    outcome.peak_rss_bytes = peak;
+    outcome.eval_key_bytes = keys.len() as u64;
+    outcome.plan_bytes = plan_bytes;
     ui.result(&text(&outcome))?;
     ui.object(&outcome)
 }
@@ -130,8 +129,7 @@ fn peak_of_run(
     args: &Args,
     plan: &Path,
     keys: &[u8],
-    client: &Client,
-    inputs: &CiphertextSet,
+    ciphertexts: &[u8],
 ) -> Result<Option<u64>, Error> {
     let io = |source| Error::Write {
         path: std::env::temp_dir(),
@@ -139,10 +137,9 @@ fn peak_of_run(
     };
     let dir = tempfile::tempdir().map_err(io)?;
     let at = |name: &str| dir.path().join(name);
-    let ciphertexts = inputs.to_bytes(client.params())?;
     files::write(&[
         Output::public(&at("eval.key"), keys),
-        Output::public(&at("x.ct"), &ciphertexts),
+        Output::public(&at("x.ct"), ciphertexts),
     ])?;
     let own = |e| Error::Internal(format!("`run` cannot be started: {e}"));
     let mut run = Command::new(std::env::current_exe().map_err(own)?);
@@ -165,32 +162,28 @@ fn peak_of_run(
     Ok(told.get("peak_rss_bytes").and_then(|bytes| bytes.as_u64()))
 }
 
-fn outcome(
-    plan: &ServerPlan,
-    measured: &Measured,
-    samples: usize,
-    load_s: Load,
-    peak_rss_bytes: Option<u64>,
-    eval_key_bytes: u64,
-) -> Outcome {
-    let plan_bytes = plan.to_bytes().len() as u64;
-    let report = Report::new(plan.plan(), plan.id(), plan_bytes);
+/// The outcome of the runs themselves.
+fn outcome(report: &AnyReport, measured: &Measured, samples: usize) -> Outcome {
+    let (name, plan_id) = match report {
+        AnyReport::Ckks(report) => (&report.name, &report.plan_id),
+        AnyReport::Tfhe(report) => (&report.name, &report.plan_id),
+    };
     let latency_s = Spread::of(measured.runs.clone());
     Outcome {
-        name: report.name.clone(),
-        plan_id: report.plan_id.clone(),
+        name: name.clone(),
+        plan_id: plan_id.clone(),
         threads: rayon::current_num_threads(),
         runs: measured.runs.len(),
         samples,
         samples_per_s: samples as f64 / latency_s.median,
         latency_s,
         expected_latency_s: 0.0,
-        load_s,
-        peak_rss_bytes,
-        eval_key_bytes,
-        plan_bytes,
-        layers: measured.layers(&report),
-        operations: measured.operations(&report),
+        load_s: Load::default(),
+        peak_rss_bytes: None,
+        eval_key_bytes: 0,
+        plan_bytes: 0,
+        layers: measured.layers(report),
+        operations: measured.operations(report),
     }
 }
 

@@ -21,7 +21,7 @@ mod ui;
 use cipherloom::backend::{AnyClientPlan, AnyServerPlan};
 use cipherloom::data::{self, PortSpec};
 use cipherloom::metrics::Excursion;
-use cipherloom::{Error, ServerPlan, Tensors, files};
+use cipherloom::{Error, Tensors, files};
 use clap::{Parser, Subcommand};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -172,11 +172,6 @@ fn server_plan_path(path: &Path) -> PathBuf {
 /// Reads `server.plan`, of either backend.
 fn read_any_server_plan(path: &Path) -> Result<AnyServerPlan, Error> {
     AnyServerPlan::from_bytes(&files::read(path)?).map_err(|e| e.at(path))
-}
-
-/// Reads `server.plan` of the CKKS backend.
-fn read_server_plan(path: &Path) -> Result<ServerPlan, Error> {
-    ServerPlan::from_bytes(&files::read(path)?).map_err(|e| Error::from(e).at(path))
 }
 
 /// Reads inputs and checks them against the ports' shapes and ranges.

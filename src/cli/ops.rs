@@ -24,16 +24,19 @@ struct Row {
     name: &'static str,
     /// The versions of the domain in which it is read.
     opsets: [i64; 2],
-    /// `exact`, `approximate`, `client` or `constants`, by backend.
+    /// `exact`, `approximate`, `client` or `constants`.
     ckks: &'static str,
+    /// `linear`, `lookup`, `client` or `constants`.
     tfhe: &'static str,
     limits: &'static str,
 }
 
-/// What the words of the column `ckks` mean.
+/// What the words of the columns mean.
 const LEGEND: &str = "
 exact        additions, multiplications and data movement; only noise is added
 approximate  by a polynomial that is fitted on the range of its operand
+linear       sums with constant weights; products of two encrypted values are lookups of squares
+lookup       by table lookups, a bootstrap for each element or several
 client       not under encryption: the client finishes it after decryption, where it comes last
 constants    on weights and shapes alone, while compiling";
 
@@ -44,12 +47,12 @@ pub(crate) fn main(ui: Ui, _args: Args) -> Result<(), Error> {
             name: operator.name,
             opsets: bounds(operator.opsets()),
             ckks: operator.computation.name(),
-            tfhe: "no",
+            tfhe: operator.by_tables().name(),
             limits: operator.limits,
         })
         .collect();
     let mut text = format!(
-        "ONNX operators, opsets {} to {}\n\n{:<34} {:<7} {:<12} {:<5} limits\n",
+        "ONNX operators, opsets {} to {}\n\n{:<34} {:<7} {:<12} {:<10} limits\n",
         OPSETS.start(),
         OPSETS.end(),
         "operator",
@@ -63,7 +66,7 @@ pub(crate) fn main(ui: Ui, _args: Args) -> Result<(), Error> {
             domain => format!("{domain}.{}", row.name),
         };
         let line = format!(
-            "{name:<34} {:<7} {:<12} {:<5} {}",
+            "{name:<34} {:<7} {:<12} {:<10} {}",
             format!("{}-{}", row.opsets[0], row.opsets[1]),
             row.ckks,
             row.tfhe,

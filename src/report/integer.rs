@@ -176,11 +176,16 @@ fn work(plan: &IntegerPlan, step: &cipherloom_ir::integer::Step, threads: u64) -
     }
 }
 
+/// Seconds that a run is expected to take on so many threads.
+pub(crate) fn integer_seconds(plan: &IntegerPlan, threads: usize) -> f64 {
+    let seconds = |step| work(plan, step, threads.max(1) as u64).1;
+    plan.steps.iter().map(seconds).sum()
+}
+
 fn latency(plan: &IntegerPlan, threads: usize) -> ThreadLatency {
-    let seconds = |step| work(plan, step, threads as u64).1;
     ThreadLatency {
         threads,
-        latency_s: plan.steps.iter().map(seconds).sum(),
+        latency_s: integer_seconds(plan, threads),
     }
 }
 

@@ -13,6 +13,7 @@ pub use diff::{
 pub use graph::{GraphNode, GraphReport};
 use html::escape;
 pub use html::html;
+pub(crate) use integer::integer_seconds;
 pub use integer::{
     FailureReport, IntegerCost, IntegerLayer, IntegerPortReport, IntegerReport, IntegerStep,
     SetReport, integer_html, integer_text,

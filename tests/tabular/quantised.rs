@@ -107,6 +107,7 @@ fn a_quantised_network_runs_encrypted_on_its_own_scale() {
         &format!("compile q.onnx -o c --backend ckks {calibrate}"),
     );
     assert!(error.contains("QuantizeLinear"), "{error}");
+    assert!(error.contains("--backend tfhe"), "{error}");
     ok(dir, &format!("compile q.onnx -o a {calibrate}"));
     let choice = json(dir, "explain a")["choice"].clone();
     let choice = choice.as_str().unwrap();

@@ -1,9 +1,10 @@
-//! Whether a plan decides as the network does: the largest output, or the side of the threshold of a single one.
+//! Whether a plan decides as the network does: the largest output, the side of the threshold of a single one, or the
+//! whole numbers that labels and positions are.
 
 use super::error::IntegerError;
 use crate::pass::PassError;
 use cipherloom_ir::integer::{IntegerPlan, IntegerSimulator};
-use cipherloom_ir::tensor::{Function, Module, Op, eval};
+use cipherloom_ir::tensor::{Function, Module, Op, Output, eval};
 use cipherloom_ir::{Tensor, Tensors};
 use rayon::prelude::*;
 
@@ -13,9 +14,25 @@ const RUNS: usize = 256;
 /// What the network decides on each sample, and by how much.
 pub(super) struct Decisions {
     /// Of each sample and output: the decision, and its lead over the next.
-    clear: Vec<Vec<(usize, f64)>>,
-    /// For each output, by name, its threshold where it is single.
-    thresholds: Vec<(String, f64)>,
+    clear: Vec<Vec<(Decision, f64)>>,
+    /// For each output, by name, how it decides.
+    rules: Vec<(String, Rule)>,
+}
+
+/// How an output decides.
+#[derive(Clone, Copy, PartialEq)]
+enum Rule {
+    /// By its largest element; a single one by the side of this threshold.
+    Largest(f64),
+    /// By the nearest whole numbers.
+    Whole,
+}
+
+/// What an output decides.
+#[derive(Clone, Debug, PartialEq)]
+enum Decision {
+    Largest(usize),
+    Whole(Vec<f64>),
 }
 
 /// How a plan decides.
@@ -30,33 +47,21 @@ pub(super) struct Kept {
 impl Decisions {
     /// What a network decides, of its outputs up to where the client goes on.
     pub(super) fn of(body: &Module, samples: &[Tensors]) -> Result<Self, IntegerError> {
-        let threshold = |output: &cipherloom_ir::tensor::Output| {
-            let node = body.graph.get(output.node);
-            // Probabilities are compared with one half, labels too.
-            let half = node.is_some_and(|n| {
-                matches!(
-                    n.op,
-                    Op::Function(Function::Sigmoid | Function::Step | Function::HardSigmoid { .. })
-                        | Op::ArgMax { .. }
-                        | Op::Lookup { .. }
-                )
-            });
-            (output.name.clone(), if half { 0.5 } else { 0.0 })
-        };
+        let rule = |output: &Output| (output.name.clone(), rule(body, output));
         let mut decisions = Self {
             clear: vec![],
-            thresholds: body.outputs.iter().map(threshold).collect(),
+            rules: body.outputs.iter().map(rule).collect(),
         };
         for sample in samples {
             let outputs = eval(body, sample)
                 .map_err(|error| PassError::from(crate::pass::RangeError::Eval(error)))?;
-            let one = |(name, threshold): &(String, f64)| {
-                let found = outputs.get(name).map(|t| decision(t, *threshold));
-                found.unwrap_or((0, 0.0))
+            let one = |(name, rule): &(String, Rule)| {
+                let found = outputs.get(name).map(|t| decision(t, *rule));
+                found.unwrap_or((Decision::Largest(0), 0.0))
             };
             decisions
                 .clear
-                .push(decisions.thresholds.iter().map(one).collect());
+                .push(decisions.rules.iter().map(one).collect());
         }
         Ok(decisions)
     }
@@ -64,10 +69,10 @@ impl Decisions {
     /// By how much each decision of a sample leads in a run.
     fn leads(&self, sample: usize, outputs: &Tensors) -> Option<Vec<f64>> {
         let clear = self.clear.get(sample)?;
-        let one = |((name, threshold), (decision, _)): (&(String, f64), &(usize, f64))| {
-            Some(lead(outputs.get(name)?, *threshold, *decision))
+        let one = |((name, rule), (decision, _)): (&(String, Rule), &(Decision, f64))| {
+            Some(lead(outputs.get(name)?, *rule, decision))
         };
-        self.thresholds.iter().zip(clear).map(one).collect()
+        self.rules.iter().zip(clear).map(one).collect()
     }
 
     /// How a plan decides on the samples, simulated with noise.
@@ -88,7 +93,7 @@ impl Decisions {
                 .is_some_and(|l| l.iter().all(|lead| *lead > 0.0))
         };
         let share = found.iter().filter(|l| alike(l)).count() as f64 / runs as f64;
-        let outputs = 0..self.thresholds.len();
+        let outputs = 0..self.rules.len();
         let expected = outputs
             .map(|o| self.expected(o, &found))
             .fold(1.0, f64::min);
@@ -111,41 +116,87 @@ impl Decisions {
     }
 }
 
-/// The first largest element, or whether a single one lies above the threshold; and its lead.
-fn decision(tensor: &Tensor, threshold: f64) -> (usize, f64) {
+/// How an output decides: labels and positions are whole numbers, however they are laid out; probabilities are compared
+/// with one half, truth values too.
+fn rule(body: &Module, output: &Output) -> Rule {
+    let mut id = output.node;
+    loop {
+        let Some(node) = body.graph.get(id) else {
+            return Rule::Largest(0.0);
+        };
+        match (&node.op, body.graph.operands(id).as_slice()) {
+            (Op::Reshape | Op::Take { .. }, [operand]) => id = *operand,
+            (Op::ArgMax { .. } | Op::TopK { values: false, .. } | Op::Lookup { .. }, _) => {
+                return Rule::Whole;
+            }
+            (
+                Op::Function(Function::Sigmoid | Function::Step | Function::HardSigmoid { .. }),
+                _,
+            ) => return Rule::Largest(0.5),
+            _ => return Rule::Largest(0.0),
+        }
+    }
+}
+
+/// The first largest element, whether a single one lies above the threshold, or the whole numbers; and the lead.
+fn decision(tensor: &Tensor, rule: Rule) -> (Decision, f64) {
     let data = tensor.data();
-    let found = match data {
-        [only] => usize::from(*only > threshold),
-        _ => (1..data.len()).fold(0, |best, i| if data[i] > data[best] { i } else { best }),
+    let found = match (rule, data) {
+        (Rule::Whole, _) => Decision::Whole(data.to_vec()),
+        (Rule::Largest(threshold), [only]) => Decision::Largest(usize::from(*only > threshold)),
+        _ => {
+            let best = |best, i| if data[i] > data[best] { i } else { best };
+            Decision::Largest((1..data.len()).fold(0, best))
+        }
     };
-    (found, lead(tensor, threshold, found))
+    let lead = lead(tensor, rule, &found);
+    (found, lead)
 }
 
 /// By how much a decision leads: above 0 where it is the one.
-fn lead(tensor: &Tensor, threshold: f64, decision: usize) -> f64 {
+fn lead(tensor: &Tensor, rule: Rule, decision: &Decision) -> f64 {
     let data = tensor.data();
-    match data {
-        [only] if decision == 1 => only - threshold,
-        [only] => threshold - only,
-        _ => {
-            let others = data.iter().enumerate().filter(|(i, _)| *i != decision);
+    let threshold = match rule {
+        Rule::Largest(threshold) => threshold,
+        Rule::Whole => 0.0,
+    };
+    match (decision, data) {
+        (Decision::Whole(numbers), _) => {
+            let apart = numbers.iter().zip(data).map(|(a, b)| (a - b).abs());
+            0.5 - apart.fold(0.0, f64::max)
+        }
+        (Decision::Largest(1), [only]) => only - threshold,
+        (Decision::Largest(_), [only]) => threshold - only,
+        (Decision::Largest(decision), _) => {
+            let others = data.iter().enumerate().filter(|(i, _)| i != decision);
             let next = others.map(|(_, x)| *x).fold(f64::NEG_INFINITY, f64::max);
-            data.get(decision).map_or(0.0, |x| x - next)
+            data.get(*decision).map_or(0.0, |x| x - next)
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::panic)]
     use super::*;
 
     #[test]
     fn decisions_are_the_largest_or_a_side() {
-        let of = |data: &[f64], t| decision(&Tensor::from_vec(data.to_vec()), t);
+        let of =
+            |data: &[f64], t| match decision(&Tensor::from_vec(data.to_vec()), Rule::Largest(t)) {
+                (Decision::Largest(found), lead) => (found, lead),
+                other => panic!("{other:?}"),
+            };
         assert_eq!(of(&[1.0, 3.0, 2.5], 0.0), (1, 0.5));
         assert_eq!(of(&[3.0, 3.0], 0.0), (0, 0.0));
         assert_eq!((of(&[0.25], 0.5), of(&[0.75], 0.5)), ((0, 0.25), (1, 0.25)));
         let found = Tensor::from_vec(vec![1.0, 0.0, 2.0]);
-        assert_eq!((lead(&found, 0.0, 2), lead(&found, 0.0, 0)), (1.0, -1.0));
+        let lead_of = |i| lead(&found, Rule::Largest(0.0), &Decision::Largest(i));
+        assert_eq!((lead_of(2), lead_of(0)), (1.0, -1.0));
+        let (labels, own) = decision(&found, Rule::Whole);
+        let noisy = Tensor::from_vec(vec![1.25, 0.0, 2.0]);
+        let wrong = Tensor::from_vec(vec![1.25, 0.75, 2.0]);
+        let lead_in = |t| lead(t, Rule::Whole, &labels);
+        assert_eq!((own, lead_in(&noisy), lead_in(&wrong)), (0.5, 0.25, -0.25));
     }
 }

@@ -26,6 +26,9 @@ fn refusal(op: &Op, _operand: &[usize], last: bool) -> Option<(String, &'static 
             kind: Reduction::Prod,
             ..
         } => "a product over an axis has too many factors",
+        Op::TopK { values: true, .. } => {
+            "it hands out several of the largest elements themselves, where their positions alone have a form"
+        }
         Op::Approximation { .. } => "it is a polynomial of another backend",
         Op::Max | Op::Min => "it is no maximum of two values of one shape",
         _ => return None,

@@ -13,6 +13,7 @@
 
 mod agreement;
 mod amplitude;
+mod choice;
 mod coding;
 mod copies;
 mod emit;
@@ -23,11 +24,13 @@ mod intervals;
 mod layers;
 mod legal;
 mod network;
+mod places;
 mod rows;
 mod samples;
 mod scalar;
 mod search;
 mod select;
+mod squares;
 mod statistics;
 
 use crate::data;

@@ -3,6 +3,7 @@
 //! Affine operations cost no bootstrap, so they are never made values of their own: each tensor value is kept as a sum of
 //! matrices times inputs and lookups, plus a bias, until a function reads it. Functions that follow each other become one.
 
+use super::choice::Choice;
 use super::error::IntegerError;
 use super::grids::Grid;
 use super::scalar::{Part, Scalar};
@@ -77,7 +78,8 @@ impl Network {
     pub(super) fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.values.len()];
         let mark = |pending: &Pending, live: &mut Vec<bool>| {
-            pending.terms.iter().for_each(|(v, _)| live[*v] = true);
+            let terms = pending.terms.iter().filter(|(_, m)| m.entries() > 0);
+            terms.for_each(|(v, _)| live[*v] = true);
         };
         self.outputs.iter().for_each(|o| mark(&o.value, &mut live));
         for v in (0..self.values.len()).rev() {
@@ -106,6 +108,7 @@ pub(super) fn build(
         ranges,
         network: Network::default(),
         pending: BTreeMap::new(),
+        choices: BTreeMap::new(),
         lookups: 0,
     };
     for id in order {
@@ -127,6 +130,7 @@ pub(super) struct Builder<'m> {
     ranges: &'m BTreeMap<NodeId, Range>,
     network: Network,
     pending: BTreeMap<NodeId, Pending>,
+    choices: BTreeMap<NodeId, Choice>,
     lookups: usize,
 }
 
@@ -202,7 +206,12 @@ impl Builder<'_> {
 
     fn unary(&mut self, id: NodeId, node: &Node, x: NodeId) -> Result<Pending, IntegerError> {
         let operand = self.of(x)?;
+        let choice = self.choices.get(&x);
+        if let Some(choice) = choice.and_then(|c| c.after(self.module, id, &node.op)) {
+            return Ok(self.chosen(id, choice));
+        }
         let function = match &node.op {
+            Op::Power { exponent: 2 } => return self.square(id, &operand),
             Op::Power { exponent } => Scalar::power(*exponent),
             Op::Polynomial { coefficients } => Scalar::of(Part::Polynomial(coefficients.clone())),
             Op::Function(function) => Scalar::function(function.clone()),
@@ -241,7 +250,20 @@ impl Builder<'_> {
                 let lanes = super::select::lanes(self.shape(x)?, *axis);
                 let lanes = lanes.ok_or_else(|| self.malformed(id))?;
                 let sign = if *smallest { -1.0 } else { 1.0 };
-                return self.position(id, &operand.scaled(sign), &lanes, *last);
+                let choice = self.places(id, &operand.scaled(sign), &lanes, (1, *last))?;
+                return Ok(self.chosen(id, choice));
+            }
+            Op::TopK {
+                axis, k, smallest, ..
+            } => {
+                let lanes = super::select::lanes(self.shape(x)?, *axis);
+                let lanes = lanes.ok_or_else(|| self.malformed(id))?;
+                let sign = if *smallest { -1.0 } else { 1.0 };
+                let choice = self.places(id, &operand.scaled(sign), &lanes, (*k, false))?;
+                let order = super::select::by_lanes(&node.shape, *axis);
+                let order = order.ok_or_else(|| self.malformed(id))?;
+                let choice = choice.in_order(&order).ok_or_else(|| self.malformed(id))?;
+                return Ok(self.chosen(id, choice));
             }
             _ => {
                 let map = affine_map(self.module, id).ok_or_else(|| self.malformed(id))?;
@@ -253,6 +275,13 @@ impl Builder<'_> {
             }
         };
         self.lookup(id, &operand, function)
+    }
+
+    /// Notes that a value is one of several constants.
+    fn chosen(&mut self, id: NodeId, choice: Choice) -> Pending {
+        let value = choice.value();
+        self.choices.insert(id, choice);
+        value
     }
 
     fn binary(
@@ -270,7 +299,7 @@ impl Builder<'_> {
         match &node.op {
             Op::Add => Ok(x.plus(&y)),
             Op::Sub => Ok(minus(&x, &y)),
-            Op::Mul if a == b => self.lookup(id, &x, Scalar::power(2)),
+            Op::Mul if a == b => self.square(id, &x),
             Op::Mul => self.product(id, &x, &y, (self.bound(a), self.bound(b))),
             Op::Compare(Comparison::Greater) => self.step(id, &minus(&x, &y)),
             Op::Compare(Comparison::GreaterOrEqual) => {
@@ -351,8 +380,14 @@ impl Builder<'_> {
     }
 
     fn afford(&mut self, id: NodeId, lookups: usize) -> Result<(), IntegerError> {
-        self.lookups = self.lookups.saturating_add(lookups);
-        if self.lookups > MAX_LOOKUPS {
+        self.check_lookups(id, lookups)?;
+        self.lookups += lookups;
+        Ok(())
+    }
+
+    /// Refuses so many more lookups where they are too many.
+    pub(super) fn check_lookups(&self, id: NodeId, more: usize) -> Result<(), IntegerError> {
+        if self.lookups.saturating_add(more) > MAX_LOOKUPS {
             return Err(IntegerError::TooLarge(self.origin(id)));
         }
         Ok(())

@@ -105,6 +105,25 @@ impl Scalar {
         Some(Rounding { shift, lo, hi })
     }
 
+    /// Whether it keeps the order of all numbers that it has a value for.
+    pub(super) fn is_increasing(&self) -> bool {
+        let rises = |part: &Part| match part {
+            Part::Function(function) => matches!(
+                function,
+                Function::Sqrt
+                    | Function::Exp
+                    | Function::Log
+                    | Function::Sigmoid
+                    | Function::LogSigmoid
+                    | Function::Tanh
+                    | Function::Softplus
+            ),
+            Part::Polynomial(line) => matches!(line.as_slice(), [_, slope] if *slope > 0.0),
+            Part::Table(_) => false,
+        };
+        self.0.iter().all(rises)
+    }
+
     /// Whether it is 1 above 0, else 0: what one sign tells.
     pub(super) fn is_step(&self) -> bool {
         self.0 == [Part::Function(Function::Step)]
@@ -175,5 +194,10 @@ mod tests {
         );
         assert_eq!(round.then(2.0, 3.0, &clip).as_rounding(), None);
         assert_eq!(both.as_rounding(), None);
+        let root = Scalar::function(Function::Sqrt);
+        assert!(root.is_increasing() && !both.is_increasing());
+        let exp = Scalar::function(Function::Exp);
+        assert!(root.then(2.0, 1.0, &exp).is_increasing());
+        assert!(!root.then(-2.0, 1.0, &exp).is_increasing());
     }
 }

@@ -1,7 +1,7 @@
-//! Largest elements and their positions, by comparisons of two at a time.
+//! Largest elements, by comparisons of two at a time.
 
 use super::error::IntegerError;
-use super::network::{Builder, complement, rows, selected};
+use super::network::{Builder, rows, selected};
 use super::scalar::Scalar;
 use crate::lower::network::pending::Pending;
 use cipherloom_ir::NodeId;
@@ -43,6 +43,15 @@ pub(super) fn lanes(shape: &[usize], axis: usize) -> Option<Vec<Vec<usize>>> {
             .flat_map(|o| (0..inner).map(move |i| lane(o, i)))
             .collect(),
     )
+}
+
+/// For each element of a shape, its place where the elements along an axis come one after the other, lane by lane.
+pub(super) fn by_lanes(shape: &[usize], axis: usize) -> Option<Vec<usize>> {
+    let mut places = vec![0; element_count(shape)?];
+    for (place, element) in lanes(shape, axis)?.into_iter().flatten().enumerate() {
+        *places.get_mut(element)? = place;
+    }
+    Some(places)
 }
 
 /// Which rows of an operand meet, and which stay.
@@ -152,61 +161,5 @@ impl Builder<'_> {
                 .map(|w| w.iter().map(|i| (*i, 1.0)).collect()),
         );
         Ok(current.map(&order, &vec![0.0; order.rows]).scaled(sign))
-    }
-
-    /// The position of the largest element of each lane: each element meets each other one, and who wins all is it.
-    pub(super) fn position(
-        &mut self,
-        id: NodeId,
-        operand: &Pending,
-        lanes: &[Vec<usize>],
-        last: bool,
-    ) -> Result<Pending, IntegerError> {
-        let mut pairs = vec![];
-        // For each lane and place in it: the meetings, and whether it is the first of them.
-        let mut meetings = vec![];
-        for lane in lanes {
-            let base = meetings.len();
-            meetings.resize(base + lane.len(), vec![]);
-            for i in 0..lane.len() {
-                for j in i + 1..lane.len() {
-                    meetings[base + i].push((pairs.len(), true));
-                    meetings[base + j].push((pairs.len(), false));
-                    pairs.push((lane[i], lane[j]));
-                }
-            }
-        }
-        if pairs.is_empty() {
-            return Err(self.malformed(id));
-        }
-        // Of equal elements the first wins, or the last.
-        let sign = if last { 1.0 } else { -1.0 };
-        let differences = pairs.iter().map(|(i, j)| vec![(*i, sign), (*j, -sign)]);
-        let differences = rows(operand.bias.len(), differences);
-        let differences = operand.map(&differences, &vec![0.0; differences.rows]);
-        let step = self.step(id, &differences)?;
-        let first_wins = if last { step } else { complement(&step) };
-        let size = lanes.first().map_or(0, Vec::len);
-        let won = if size == 2 {
-            // The second of two has won where the first has not.
-            let second = complement(&first_wins);
-            return Ok(second);
-        } else {
-            let sums = meetings.iter().map(|m| {
-                let sign = |first: bool| if first { 1.0 } else { -1.0 };
-                m.iter().map(|(p, first)| (*p, sign(*first))).collect()
-            });
-            let sums = rows(pairs.len(), sums);
-            let offset = |m: &Vec<(usize, bool)>| {
-                let lost = m.iter().filter(|(_, first)| !first).count() as f64;
-                lost - (size as f64 - 1.0) + 0.5
-            };
-            let offsets: Vec<f64> = meetings.iter().map(offset).collect();
-            self.step(id, &first_wins.map(&sums, &offsets))?
-        };
-        let places =
-            (0..lanes.len()).map(|l| (0..size).map(|k| (l * size + k, k as f64)).collect());
-        let places = rows(lanes.len() * size, places);
-        Ok(won.map(&places, &vec![0.0; places.rows]))
     }
 }

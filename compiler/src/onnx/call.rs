@@ -8,7 +8,7 @@ use super::tensor;
 use cipherloom_ir::tensor::{ConstId, Constant, Module, Node, Op, infer_shape};
 use cipherloom_ir::{NodeId, Origin, Tensor};
 use onnx_protobuf::attribute_proto::AttributeType;
-use onnx_protobuf::{AttributeProto, NodeProto};
+use onnx_protobuf::{AttributeProto, GraphProto, NodeProto};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
@@ -237,6 +237,11 @@ impl<'a> Call<'a> {
                     .map_err(|e| format!("attribute {name:?}: {e}").into())
             })
             .transpose()
+    }
+
+    pub(crate) fn graph(&mut self, name: &'static str) -> Result<Option<&'a GraphProto>, Refusal> {
+        let found = self.attribute(name, AttributeType::GRAPH)?;
+        Ok(found.and_then(|a| a.g.as_ref()))
     }
 
     pub(crate) fn sparse_tensor(&mut self, name: &'static str) -> Result<Option<Clear>, Refusal> {

@@ -23,7 +23,7 @@ mod selection;
 mod tensor;
 
 pub use error::{ImportError, ModelError, ModelFault, NodeFault, Subject};
-pub use op::{Computation, OperatorInfo, operators};
+pub use op::{Computation, OperatorInfo, TableComputation, operators};
 pub use prescan::{ScanError, scan};
 
 use cipherloom_ir::tensor::Module;

@@ -139,6 +139,7 @@ fn through(
         | Op::Where
         | Op::MaxPool(_)
         | Op::ArgMax { .. }
+        | Op::TopK { .. }
         | Op::Lookup { .. } => nonlinear(module, op, shape, operands)?,
         Op::Add | Op::Sub => {
             let y = operands.get(1).ok_or_else(graph)?;

@@ -79,6 +79,7 @@ fn refusal_but_signs(op: &Op, operand: &[usize], last: bool) -> Option<(String, 
 /// an output reads it.
 fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'static str)> {
     const AFTER: &str = "stop before it with `--output NAME`, and do the rest after decryption";
+    const TABLES: &str = "compile it with `--backend tfhe`, or stop before it with `--output NAME`, and do the rest after decryption";
     const AVERAGES: &str = "retrain with averages (AveragePool, ReduceMean) instead, or approximate it with `--approx maxpool`";
     let (reason, help) = match op {
         Op::Function(function) if function.is_step() => (
@@ -86,7 +87,7 @@ fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'stati
                 "{} jumps, and no polynomial comes near a jump",
                 function.formula()
             ),
-            AFTER,
+            TABLES,
         ),
         Op::Softmax { .. } | Op::LogSoftmax { .. } => (
             "a softmax divides by encrypted values, which no polynomial does".into(),
@@ -115,10 +116,10 @@ fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'stati
         ),
         Op::Compare(_) | Op::Where => (
             "it compares or selects by encrypted values, which this backend cannot do".into(),
-            AFTER,
+            TABLES,
         ),
-        Op::ArgMax { .. } | Op::Lookup { .. } => {
-            ("positions would depend on encrypted values".into(), AFTER)
+        Op::ArgMax { .. } | Op::TopK { .. } | Op::Lookup { .. } => {
+            ("positions would depend on encrypted values".into(), TABLES)
         }
         // Replaced by polynomials later.
         Op::Function(_)

@@ -59,10 +59,21 @@ fn has_weights(module: &Module, op: &Op) -> bool {
         values.windows(2).any(|w| w[0] != w[1])
     };
     match op {
-        // Where elements go, and what classes are called, is no secret of the model.
-        Op::Take { .. } | Op::Lookup { .. } => false,
+        // Where elements go, and what classes are called, is no secret of the model. A table of other numbers is data.
+        Op::Take { .. } => false,
+        Op::Lookup { table } => !module
+            .tensor(*table)
+            .is_some_and(|t| names_classes(t.data())),
         op => !may_finish(op) || op.constants().iter().any(several),
     }
+}
+
+/// Whether they are whole numbers, each of them once.
+fn names_classes(table: &[f64]) -> bool {
+    let mut seen = BTreeSet::new();
+    table
+        .iter()
+        .all(|label| label.fract() == 0.0 && seen.insert(label.to_bits()))
 }
 
 /// What has no encrypted form, or none that is worth its levels.
@@ -72,6 +83,7 @@ pub(super) fn must_begin(op: &Op) -> bool {
         Op::Softmax { .. }
         | Op::LogSoftmax { .. }
         | Op::ArgMax { .. }
+        | Op::TopK { .. }
         | Op::Compare(_)
         | Op::Where
         | Op::MaxPool(_)
@@ -79,6 +91,22 @@ pub(super) fn must_begin(op: &Op) -> bool {
         Op::Reduce { kind, .. } => matches!(kind, Reduction::Max | Reduction::Min),
         _ => false,
     }
+}
+
+/// Whether an operation of a position, or of what is known of it, takes no lookup: a function of each element, or an affine map.
+fn follows_a_choice(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Function(_)
+            | Op::Power { .. }
+            | Op::Polynomial { .. }
+            | Op::Lookup { .. }
+            | Op::AddConst { .. }
+            | Op::MulConst { .. }
+            | Op::Reshape
+            | Op::Transpose { .. }
+            | Op::Take { .. }
+    )
 }
 
 /// What the client can do exactly and the server only nearly.
@@ -130,12 +158,21 @@ impl Cut {
         begins: fn(&Op) -> bool,
     ) -> Option<Self> {
         let mut tail = BTreeSet::new();
+        // Positions that the server has to find, and what follows from them alone: it costs nothing there.
+        let mut chosen = BTreeSet::new();
         for id in order {
             let Some(node) = module.graph.get(*id) else {
                 continue;
             };
-            let follows = || module.graph.operands(*id).iter().any(|o| tail.contains(o));
-            if !served.contains(id) && (begins(&node.op) || follows()) {
+            let operands = module.graph.operands(*id);
+            let of_chosen = operands.iter().any(|o| chosen.contains(o));
+            let place = matches!(node.op, Op::ArgMax { .. } | Op::TopK { values: false, .. });
+            if place && served.contains(id) || of_chosen && follows_a_choice(&node.op) {
+                chosen.insert(*id);
+            }
+            let follows = || operands.iter().any(|o| tail.contains(o));
+            let begins = begins(&node.op) && !chosen.contains(id);
+            if !served.contains(id) && (begins || follows()) {
                 tail.insert(*id);
             }
         }

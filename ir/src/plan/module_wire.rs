@@ -128,6 +128,12 @@ fn encode_node(node: &Node, operands: Vec<u32>) -> proto::Node {
             whole(&[usize::from(p.ceil_mode)]);
         }
         Op::ArgMax { axis, last, .. } => whole(&[*axis, usize::from(*last)]),
+        Op::TopK {
+            axis,
+            k,
+            smallest,
+            values,
+        } => whole(&[*axis, *k, usize::from(*smallest), usize::from(*values)]),
         _ => {}
     }
     proto::Node {
@@ -364,6 +370,12 @@ fn decode_op(node: proto::Node) -> Result<Op, PlanError> {
             axis,
             smallest: word == "arg_min",
             last: flag(last)?,
+        },
+        ("top_k", &[axis, k, smallest, values]) => Op::TopK {
+            axis,
+            k,
+            smallest: flag(smallest)?,
+            values: flag(values)?,
         },
         (word, numbers) => match reduction(word) {
             Some(kind) => Op::Reduce {

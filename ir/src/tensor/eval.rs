@@ -296,6 +296,12 @@ fn compute(
             smallest,
             last,
         } => kernels::arg_max(x, *axis, *smallest, *last),
+        Op::TopK {
+            axis,
+            k,
+            smallest,
+            values,
+        } => kernels::top_k(x, *axis, *k, *smallest, *values),
         Op::Lookup { table } => {
             let table = constant(*table)?;
             each(&|v| table.data()[v as usize])

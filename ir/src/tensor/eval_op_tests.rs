@@ -83,6 +83,21 @@ fn indices_and_labels() {
     assert_eq!(arg(1, true, true), [0.0, 1.0]);
     assert_eq!(arg(0, false, false), [1.0, 0.0, 1.0]);
 
+    let top = |axis, k, smallest, values| {
+        let op = Op::TopK {
+            axis,
+            k,
+            smallest,
+            values,
+        };
+        unary(op, &[2, 3], &[], &[1.0, 7.0, 7.0, 2.0, 2.0, 9.0])
+    };
+    assert_eq!(top(1, 2, false, false), [1.0, 2.0, 2.0, 0.0]);
+    assert_eq!(top(1, 2, false, true), [7.0, 7.0, 9.0, 2.0]);
+    assert_eq!(top(1, 1, true, false), [0.0, 0.0]);
+    assert_eq!(top(0, 2, true, false), [0.0, 1.0, 0.0, 1.0, 0.0, 1.0]);
+    assert_eq!(top(0, 2, true, true), [1.0, 2.0, 7.0, 2.0, 7.0, 9.0]);
+
     let lookup = |x: f64| {
         let mut net = Net::new(&[1]);
         let table = net.constant(&[3], &[-1.0, 40.0, 7.0]);

@@ -327,6 +327,32 @@ pub(super) fn arg_max(x: &Tensor, axis: usize, smallest: bool, last: bool) -> Ve
     out
 }
 
+/// The indices of the `k` largest (or smallest) elements along an axis, or the elements; of equal ones the first comes first.
+pub(super) fn top_k(x: &Tensor, axis: usize, k: usize, smallest: bool, values: bool) -> Vec<f64> {
+    let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
+    let blocks = x.data().chunks(count * step);
+    let mut out = vec![0.0; x.len() / count.max(1) * k];
+    for (block, out) in blocks.zip(out.chunks_mut((k * step).max(1))) {
+        for lane in 0..step {
+            let element = |i: usize| block[lane + i * step];
+            let mut order: Vec<usize> = (0..count).collect();
+            // The sort is stable; a sum turns the negative zero into the other one.
+            order.sort_by(|a, b| {
+                let (a, b) = (element(*a) + 0.0, element(*b) + 0.0);
+                if smallest {
+                    a.total_cmp(&b)
+                } else {
+                    b.total_cmp(&a)
+                }
+            });
+            for (place, i) in order.into_iter().take(k).enumerate() {
+                out[lane + place * step] = if values { element(i) } else { i as f64 };
+            }
+        }
+    }
+    out
+}
+
 /// Replaces the elements along an axis, one line of them after the other: `f` gets a block of the elements, the positions
 /// of a line in it, and the line's largest element.
 fn along_lines(x: &Tensor, axis: usize, f: impl Fn(&mut [f64], Vec<usize>, f64)) -> Vec<f64> {

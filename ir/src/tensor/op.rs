@@ -228,6 +228,18 @@ pub enum Op {
         /// The last index of equal elements, else the first.
         last: bool,
     },
+    /// The indices of the largest elements along an axis, the largest first and of equal ones the first; one operand.
+    /// The axis keeps as many elements as are asked for.
+    TopK {
+        /// The axis.
+        axis: usize,
+        /// How many.
+        k: usize,
+        /// The smallest elements instead, the smallest first.
+        smallest: bool,
+        /// The elements in place of their indices.
+        values: bool,
+    },
     /// Element `x` of a table, elementwise, for whole numbers x; one operand. Class labels.
     Lookup {
         /// The table, a vector.
@@ -281,6 +293,7 @@ impl Op {
                 smallest: false, ..
             } => "arg_max",
             Op::ArgMax { smallest: true, .. } => "arg_min",
+            Op::TopK { .. } => "top_k",
             Op::Lookup { .. } => "lookup",
         }
     }

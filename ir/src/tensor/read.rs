@@ -323,6 +323,12 @@ fn read_op(
             smallest: word == "arg_min",
             last: args.flag("last"),
         },
+        "top_k" => Op::TopK {
+            axis: args.number("axis", None)?,
+            k: args.number("k", None)?,
+            smallest: args.flag("smallest"),
+            values: args.flag("values"),
+        },
         _ => match (reduction(word), Function::parameter_names(word)) {
             (Some(kind), _) => Op::Reduce {
                 kind,

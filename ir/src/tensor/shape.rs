@@ -203,6 +203,17 @@ pub fn infer_shape(
             let size = |(i, size): (usize, &usize)| if i == *axis { 1 } else { *size };
             x.iter().enumerate().map(size).collect()
         }
+        Op::TopK { axis, k, .. } => {
+            within(*axis)?;
+            let mut result = x.to_vec();
+            if let Some(size) = result.get_mut(*axis) {
+                if *k > *size {
+                    return Err(format!("{k} of {size} elements along axis {axis}"));
+                }
+                *size = *k;
+            }
+            result
+        }
         Op::Lookup { table } => {
             let table = shape_of(*table)?;
             if table.len() != 1 {

@@ -193,6 +193,20 @@ fn spell_op(module: &Module, op: &Op, operands: &[NodeId]) -> String {
                 attribute("last", String::new());
             }
         }
+        Op::TopK {
+            axis,
+            k,
+            smallest,
+            values,
+        } => {
+            attribute("axis", axis.to_string());
+            attribute("k", k.to_string());
+            for (word, given) in [("smallest", smallest), ("values", values)] {
+                if *given {
+                    attribute(word, String::new());
+                }
+            }
+        }
         _ => {}
     }
     format!("{} {args}", op.name()).trim_end().to_owned()

@@ -257,6 +257,14 @@ fn any_op() -> impl Strategy<Value = Op> {
                 last,
             }
         }),
+        (any::<usize>(), any::<usize>(), any::<bool>(), any::<bool>()).prop_map(
+            |(axis, k, smallest, values)| Op::TopK {
+                axis,
+                k,
+                smallest,
+                values,
+            }
+        ),
         id().prop_map(|table| Op::Lookup { table }),
     ]
 }

@@ -22,6 +22,7 @@ mod convolution;
 mod cum_sum;
 mod depth_to_space;
 mod dequantize_linear;
+mod distance;
 mod dropout;
 mod einsum;
 mod expand;
@@ -123,12 +124,64 @@ pub struct OperatorInfo {
 impl OperatorInfo {
     /// The versions of the domain in which the operator is read.
     pub fn opsets(&self) -> RangeInclusive<i64> {
-        let all = if self.domain.is_empty() {
-            OPSETS
-        } else {
-            ml::OPSETS
+        let all = match self.domain {
+            "" => OPSETS,
+            MICROSOFT => 1..=1,
+            _ => ml::OPSETS,
         };
         (*all.start()).max(self.since)..=*all.end()
+    }
+}
+
+/// Operators of [`Computation::Exact`] that multiply encrypted values even where all others are constants.
+const PRODUCTS: [&str; 10] = [
+    "And",
+    "CDist",
+    "Or",
+    "Pow",
+    "ReduceProd",
+    "ReduceSumSquare",
+    "SVMClassifier",
+    "SVMRegressor",
+    "Scan",
+    "Xor",
+];
+
+/// How an operator on encrypted values is computed with the TFHE backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableComputation {
+    /// By sums with constant weights alone, without a bootstrap; products of two encrypted values are lookups of squares.
+    Linear,
+    /// By table lookups: a bootstrap for each element, or several.
+    Lookup,
+    /// As [`Computation::Client`].
+    Client,
+    /// As [`Computation::Constants`].
+    Constants,
+}
+
+impl TableComputation {
+    /// For people: `linear`, `lookup`, `client`, `constants`.
+    pub fn name(self) -> &'static str {
+        match self {
+            TableComputation::Linear => "linear",
+            TableComputation::Lookup => "lookup",
+            TableComputation::Client => "client",
+            TableComputation::Constants => "constants",
+        }
+    }
+}
+
+impl OperatorInfo {
+    /// How the TFHE backend computes it.
+    pub fn by_tables(&self) -> TableComputation {
+        match self.computation {
+            Computation::Constants => TableComputation::Constants,
+            Computation::Exact if PRODUCTS.contains(&self.name) => TableComputation::Lookup,
+            Computation::Exact => TableComputation::Linear,
+            Computation::Client if self.name.ends_with("Softmax") => TableComputation::Client,
+            Computation::Client | Computation::Approximate => TableComputation::Lookup,
+        }
     }
 }
 
@@ -270,6 +323,7 @@ operator_table! { OPERATORS "":
     "Reshape" exact reshape::import, "constant target";
     "Resize" exact (10) resize::import, "constant scales or sizes, no tf_crop_and_resize, no antialiasing";
     "Round" client (11) activation::round, "";
+    "Scan" exact (8) distance::scan, "the loop of skl2onnx over the rows of a constant, whose distances it computes";
     "Selu" approximate activation::selu, "";
     "Shape" exact shape::import, "";
     "Sigmoid" approximate activation::sigmoid, "";
@@ -290,7 +344,7 @@ operator_table! { OPERATORS "":
     "Tanh" approximate activation::tanh, "";
     "ThresholdedRelu" approximate (10) activation::thresholded_relu, "";
     "Tile" exact tile::import, "constant repeats";
-    "TopK" client top_k::import, "k = 1";
+    "TopK" client top_k::import, "constant k; the elements themselves for k = 1 alone under tfhe";
     "Transpose" exact transpose::import, "";
     "Trilu" exact (14) trilu::import, "constant diagonal";
     "Unsqueeze" exact unsqueeze::import, "";
@@ -299,11 +353,19 @@ operator_table! { OPERATORS "":
     "Xor" exact logic::xor, "";
 }
 
+/// The domain of onnxruntime's own operators.
+const MICROSOFT: &str = "com.microsoft";
+
+operator_table! { MICROSOFT_OPERATORS "com.microsoft":
+    "CDist" exact distance::cdist, "constant second matrix; sqeuclidean, or euclidean: approximate";
+}
+
 /// The importer of an operator, by its domain (empty for ONNX's own) and its name.
 pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
     let table = match domain {
         "" => OPERATORS,
         ml::DOMAIN => ml::OPERATORS,
+        MICROSOFT => MICROSOFT_OPERATORS,
         _ => return None,
     };
     table.iter().find(|o| o.info.name == name)
@@ -311,7 +373,8 @@ pub(super) fn find(domain: &str, name: &str) -> Option<&'static Operator> {
 
 /// All operators that are imported, by domain and name.
 pub fn operators() -> impl Iterator<Item = &'static OperatorInfo> {
-    OPERATORS.iter().chain(ml::OPERATORS).map(|o| &o.info)
+    let others = ml::OPERATORS.iter().chain(MICROSOFT_OPERATORS);
+    OPERATORS.iter().chain(others).map(|o| &o.info)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ pub(in crate::onnx) fn refusal(node: &NodeProto, own_domain: bool, stop: Option<
         "NonMaxSuppression" | "Unique" | "OneHot" => {
             Refusal::new("output positions would depend on encrypted values").help(stop)
         }
-        "If" | "Loop" | "Scan" => {
+        "If" | "Loop" => {
             Refusal::new("control flow would depend on encrypted values, or was not unrolled")
                 .help("export with loops unrolled and conditions decided")
         }

@@ -1,11 +1,10 @@
-//! TopK for `k = 1`: the largest (`largest` 1) or smallest element along `axis`, and its index; the first of equal ones.
-//! More than one would have positions that depend on encrypted values.
+//! TopK: the `k` largest (`largest` 1) or smallest elements along `axis` in their order, and their indices; of equal ones the
+//! first comes first.
 //!
 //! Opsets: 1 (k is an attribute), 10 (an input), 11 (`largest`, `sorted`).
 
 use crate::onnx::call::{Call, Encrypted, Outputs, Value, axis};
 use crate::onnx::clear::Elem;
-use crate::onnx::error::Refusal;
 use cipherloom_ir::tensor::{Op, Reduction};
 
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
@@ -21,40 +20,43 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
         k
     };
     let at = call.int("axis", -1)?;
-    let largest = call.flag("largest", true)?;
+    let smallest = !call.flag("largest", true)?;
+    // In their order they are also where any order is asked for.
     call.flag("sorted", true)?;
-    if k != 1 {
-        return Err(Refusal::new(format!(
-            "for k = {k} output positions would depend on encrypted values; k = 1 is supported"
-        ))
-        .help("stop before it with `--output NAME`, and pick the elements after decryption"));
-    }
     let x = call.encrypted(0)?;
     let axis = axis(at, x.shape.len())?;
-    let kind = if largest {
-        Reduction::Max
+    let size = x.shape[axis];
+    let k = usize::try_from(k).ok().filter(|k| (1..=size).contains(k));
+    let k =
+        k.ok_or_else(|| format!("k is no number from 1 to {size}, the elements along the axis"))?;
+    let (value, index) = if k == 1 {
+        let kind = if smallest {
+            Reduction::Min
+        } else {
+            Reduction::Max
+        };
+        let axes = vec![axis];
+        let value = call.emit(Op::Reduce { kind, axes }, &[&x], &[])?;
+        let last = false;
+        let op = Op::ArgMax {
+            axis,
+            smallest,
+            last,
+        };
+        (value, call.emit(op, &[&x], &[])?)
     } else {
-        Reduction::Min
-    };
-    let value = call.emit(
-        Op::Reduce {
-            kind,
-            axes: vec![axis],
-        },
-        &[&x],
-        &[],
-    )?;
-    let mut shape = x.shape.clone();
-    shape[axis] = 1;
-    let value = call.reshape(&value, &shape)?;
-    let op = Op::ArgMax {
-        axis,
-        smallest: !largest,
-        last: false,
+        let op = |values| Op::TopK {
+            axis,
+            k,
+            smallest,
+            values,
+        };
+        let value = call.emit(op(true), &[&x], &[])?;
+        (value, call.emit(op(false), &[&x], &[])?)
     };
     let index = Encrypted {
         elem: Elem::Int("i64"),
-        ..call.emit(op, &[&x], &[])?
+        ..index
     };
     Ok([value, index].map(Value::Encrypted).to_vec())
 }

@@ -82,6 +82,14 @@ pub(super) fn nonlinear(
             let count = x.centre.shape().get(*axis).copied().unwrap_or(1);
             Interval::between(&filled(0.0)?, &filled(count.saturating_sub(1) as f64)?)
         }
+        Op::TopK { values: true, .. } => {
+            let range = x.range().ok_or_else(graph)?;
+            Interval::between(&filled(range.lo)?, &filled(range.hi)?)
+        }
+        Op::TopK { axis, .. } => {
+            let count = x.centre.shape().get(*axis).copied().unwrap_or(1);
+            Interval::between(&filled(0.0)?, &filled(count.saturating_sub(1) as f64)?)
+        }
         Op::Lookup { table } => {
             let table = module.tensor(*table).ok_or_else(graph)?;
             let range = Range::of(table.data().iter().copied()).ok_or_else(graph)?;
