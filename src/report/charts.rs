@@ -1,12 +1,12 @@
-//! The page's drawings, as SVG within it: the graph, the time of each layer, and level, noise and approximation error along the
-//! plan.
+//! The page's drawings, as SVG within it: the graph, the time of each layer, sizes, the domains of polynomials, and level, noise and
+//! approximation error along the plan.
 
 use super::html::escape;
-use super::{GraphReport, Report, StepReport};
+use super::{ApproximationReport, GraphReport, Report, StepReport, human_bytes};
 use std::fmt::{Result, Write};
 
 /// Width of a drawing.
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 1000.0;
 /// Height of a line of text or a bar.
 const LINE: f64 = 20.0;
 /// Rows of the graph and of the bars, at most; further layers stand in the table alone.
@@ -18,6 +18,15 @@ pub(super) fn render(report: &Report, out: &mut String) -> Result {
     graph(&report.graph, out)?;
     writeln!(out, "<h2>Time by layer</h2>")?;
     times(report, out)?;
+    writeln!(out, "<h2>Sizes</h2>")?;
+    sizes(report, out)?;
+    if !report.approximations.is_empty() {
+        writeln!(
+            out,
+            "<h2>Polynomials in place of functions, on their domains</h2>"
+        )?;
+        polynomials(&report.approximations, out)?;
+    }
     let steps: Vec<&StepReport> = report.layers.iter().flat_map(|l| &l.steps).collect();
     writeln!(out, "<h2>Level, step by step</h2>")?;
     let level = |s: &StepReport| Some(s.level as f64);
@@ -77,29 +86,108 @@ fn graph(graph: &GraphReport, out: &mut String) -> Result {
 
 /// A bar for each layer.
 fn times(report: &Report, out: &mut String) -> Result {
+    let rows = report.layers.iter().map(|layer| Bar {
+        name: &layer.layer,
+        length: layer.latency_s,
+        text: format!("{:.3} ms", 1e3 * layer.latency_s),
+    });
+    bars("time by layer", &rows.collect::<Vec<_>>(), out)
+}
+
+/// A bar for each size.
+fn sizes(report: &Report, out: &mut String) -> Result {
+    let cost = &report.cost;
+    let rows = [
+        ("evaluation keys", cost.eval_key_bytes),
+        ("memory at the peak of a run", cost.run_bytes),
+        ("least memory of a run", cost.least_run_bytes),
+        ("plan", cost.plan_bytes),
+        ("inputs", cost.input_bytes),
+        ("outputs", cost.output_bytes),
+    ];
+    let rows = rows.map(|(name, bytes)| Bar {
+        name,
+        length: bytes as f64,
+        text: human_bytes(bytes),
+    });
+    bars("sizes", &rows, out)
+}
+
+/// A row of a bar chart.
+struct Bar<'r> {
+    name: &'r str,
+    length: f64,
+    text: String,
+}
+
+/// Bars below each other, the longest over the whole width.
+fn bars(what: &str, rows: &[Bar<'_>], out: &mut String) -> Result {
     const LEFT: f64 = 420.0;
-    let rows = report.layers.len().min(MOST_ROWS);
-    let longest = report.layers.iter().map(|l| l.latency_s);
+    let rows = rows.get(..MOST_ROWS).unwrap_or(rows);
+    let longest = rows.iter().map(|r| r.length);
     let longest = longest.fold(f64::MIN_POSITIVE, f64::max);
-    open(LINE * rows as f64, "time by layer", out)?;
-    for (row, layer) in report.layers.iter().take(rows).enumerate() {
+    open(LINE * rows.len() as f64, what, out)?;
+    for (row, bar) in rows.iter().enumerate() {
         let y = LINE * row as f64;
-        let length = (WIDTH - LEFT - 100.0) * layer.latency_s / longest;
+        let length = (WIDTH - LEFT - 100.0) * bar.length / longest;
         writeln!(
             out,
             "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text><rect x=\"{LEFT}\" y=\"{}\" width=\"{length:.1}\" height=\"{}\" \
-             fill=\"#79a\"/><text x=\"{:.1}\" y=\"{}\">{:.3} ms</text>",
+             fill=\"#79a\"/><text x=\"{:.1}\" y=\"{}\">{}</text>",
             LEFT - 8.0,
             y + 14.0,
-            escape(&shortened(&layer.layer)),
+            escape(&shortened(bar.name)),
             y + 3.0,
             LINE - 6.0,
             LEFT + length + 6.0,
             y + 14.0,
-            1e3 * layer.latency_s
+            bar.text
         )?;
     }
     writeln!(out, "</svg>")
+}
+
+/// The domain of each polynomial on one axis, with its degree and error.
+fn polynomials(fits: &[ApproximationReport], out: &mut String) -> Result {
+    const LEFT: f64 = 300.0;
+    const MIDDLE: f64 = 620.0;
+    let rows = fits.len().min(MOST_ROWS);
+    let ends = || fits.iter().flat_map(|a| a.domain);
+    let (lo, hi) = (ends().fold(0.0, f64::min), ends().fold(0.0, f64::max));
+    let width = (hi - lo).max(f64::MIN_POSITIVE);
+    let x = |v: f64| LEFT + (MIDDLE - LEFT) * (v - lo) / width;
+    open(LINE * rows as f64, "polynomials", out)?;
+    for (row, a) in fits.iter().take(rows).enumerate() {
+        let y = LINE * row as f64;
+        let [from, to] = a.domain.map(x);
+        let undecided = a
+            .dead_zone
+            .map_or_else(String::new, |z| format!(" beyond {z:.1e}"));
+        writeln!(
+            out,
+            "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{} {}</text><rect x=\"{from:.1}\" y=\"{}\" width=\"{:.1}\" \
+             height=\"{}\" fill=\"#c52\"/><text x=\"{}\" y=\"{}\">[{:.3}, {:.3}], degree {}, error {:.1e}{undecided}</text>",
+            LEFT - 8.0,
+            y + 14.0,
+            escape(&shortened(&a.layer)),
+            escape(&a.function),
+            y + 3.0,
+            to - from,
+            LINE - 6.0,
+            MIDDLE + 8.0,
+            y + 14.0,
+            a.domain[0],
+            a.domain[1],
+            a.degree,
+            a.sup_error
+        )?;
+    }
+    let zero = x(0.0);
+    let bottom = LINE * rows as f64;
+    writeln!(
+        out,
+        "<line x1=\"{zero:.1}\" y1=\"0\" x2=\"{zero:.1}\" y2=\"{bottom}\" stroke=\"#333\"/></svg>"
+    )
 }
 
 /// A name's end, where it is long.

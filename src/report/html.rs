@@ -19,7 +19,7 @@ fn render(report: &Report, out: &mut String) -> std::fmt::Result {
     let name = escape(&report.name);
     writeln!(
         out,
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title>"
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>{name}</title>"
     )?;
     writeln!(out, "<style>{STYLE}</style></head><body>\n<h1>{name}</h1>")?;
     let rendered = text(report);

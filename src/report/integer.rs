@@ -458,7 +458,7 @@ pub fn integer_html(report: &IntegerReport) -> String {
     let name = escape(&report.name);
     let text = escape(&integer_text(report));
     format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{name}</title></head><body>\n\
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>{name}</title></head><body>\n\
          <h1>{name}</h1>\n<pre>{text}</pre>\n</body></html>\n"
     )
 }
