@@ -15,6 +15,9 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// A model without reference outputs: the tests of quantisation find its accuracy.
+const WITHOUT_REFERENCE: &str = "digits-cnn-maxpool";
+
 fn models() -> Vec<PathBuf> {
     files(
         &Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/models"),
@@ -77,6 +80,9 @@ fn operations(module: &Module) -> Vec<&'static str> {
 fn the_models_give_their_reference_outputs_before_and_after_the_passes() {
     let mut found = BTreeMap::new();
     for path in models() {
+        if path.file_stem().is_some_and(|n| n == WITHOUT_REFERENCE) {
+            continue;
+        }
         let module = import_file(&path).unwrap();
         let (inputs, outputs) = reference(&path, &module);
         let samples = samples(&module, &inputs);

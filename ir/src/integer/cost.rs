@@ -7,14 +7,12 @@ use std::collections::BTreeMap;
 /// Seconds of one multiply-add of a word in a linear step, one thread.
 const WORD_SECONDS: f64 = 0.35e-9;
 
-/// Seconds of one lookup (keyswitch, modulus switch, blind rotation) on one thread, without vector instructions beyond
-/// those of the published benchmarks of the crate (KS+PBS at 2, 4, 6 and 8 bits).
+/// Seconds of one lookup (keyswitch, modulus switch, blind rotation) on one thread: medians of `cargo bench --bench tabular`
+/// on a virtual machine with two cores of an Intel Xeon with AVX-512.
 pub fn lookup_seconds(set: &TfheSet) -> f64 {
     match set.bits {
-        0..=2 => 11.1e-3,
-        3..=4 => 15.6e-3,
-        5..=6 => 126e-3,
-        _ => 1.58,
+        0..=2 => 24.3e-3,
+        _ => 29.4e-3,
     }
 }
 
