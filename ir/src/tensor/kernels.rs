@@ -330,7 +330,7 @@ pub(super) fn arg_max(x: &Tensor, axis: usize, smallest: bool, last: bool) -> Ve
 /// The indices of the `k` largest (or smallest) elements along an axis, or the elements; of equal ones the first comes first.
 pub(super) fn top_k(x: &Tensor, axis: usize, k: usize, smallest: bool, values: bool) -> Vec<f64> {
     let (count, step) = (x.shape()[axis], strides(x.shape())[axis]);
-    let blocks = x.data().chunks(count * step);
+    let blocks = x.data().chunks((count * step).max(1));
     let mut out = vec![0.0; x.len() / count.max(1) * k];
     for (block, out) in blocks.zip(out.chunks_mut((k * step).max(1))) {
         for lane in 0..step {
