@@ -208,7 +208,8 @@ fn a_network_computes_what_its_simulation_does() {
     let client = TfheClient::new(server_plan.client_plan()).unwrap();
     let server = TfheServer::new(server_plan, client.server_keys().unwrap()).unwrap();
     let simulator = IntegerSimulator::new(&plan);
-    let (mut squares, mut expected) = (0.0, 0.0);
+    // The squared errors of all samples: found, and simulated again and again.
+    let (mut squares, mut expected) = (0.0, vec![0.0; 64]);
     for (n, sample) in test[..20].iter().enumerate() {
         let integers = vec![quantise(&plan.inputs[0], sample["input"].data())];
         let exact = simulator.run_integers(&integers, None).unwrap()[0][0];
@@ -223,19 +224,17 @@ fn a_network_computes_what_its_simulation_does() {
         }
         let square = |m: i64| ((m - exact) as f64).powi(2);
         squares += square(found);
-        for seed in 0..16 {
-            let noisy = simulator.run_integers(&integers, Some(16 * n as u64 + seed));
-            expected += square(noisy.unwrap()[0][0]) / 16.0;
+        for (seed, expected) in expected.iter_mut().enumerate() {
+            let noisy = simulator.run_integers(&integers, Some((64 * n + seed) as u64));
+            *expected += square(noisy.unwrap()[0][0]);
         }
     }
-    // Exact where lookups are exact; else the errors are as large as those of the simulation with noise. Their mean square over
-    // 20 samples scatters by about a third.
-    let ratio = squares / expected;
-    println!("{ratio:.2} of the simulated mean square error");
-    assert!(
-        squares == expected || (0.1..3.0).contains(&ratio),
-        "{ratio}"
-    );
+    // Exact where lookups are exact; else the errors are as large as those of the simulation with noise. A few samples near a
+    // step of a table make most of them, so that they scatter widely; what that means, the simulations say.
+    let least = expected.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = expected.iter().copied().fold(0.0, f64::max);
+    println!("squared errors of {squares}, simulated {least} to {most}");
+    assert!((0.25 * least..=2.0 * most).contains(&squares), "{squares}");
 }
 
 #[test]
