@@ -2,7 +2,7 @@
 
 use super::choice::Choice;
 use super::error::IntegerError;
-use super::network::{Builder, complement, rows, selected};
+use super::network::{Builder, complement, rows};
 use crate::lower::network::pending::Pending;
 use crate::lower::sparse;
 use cipherloom_ir::NodeId;
@@ -146,14 +146,11 @@ impl Builder<'_> {
 
     /// The operand of increasing functions in place of their results, which are in the same order.
     fn without_increasing(&self, operand: &Pending) -> Pending {
-        if let Some((value, factor, _)) = operand.as_copies()
-            && let Some((inner, function)) = self.looked_up(value)
-            && function.is_increasing()
-            && let [(_, copies)] = operand.terms.as_slice()
+        if let Some(copied) = self.copied(operand)
+            && copied.function.is_increasing()
         {
-            let sign = if factor < 0.0 { -1.0 } else { 1.0 };
-            let inner = inner.map(&selected(copies), &vec![0.0; copies.rows]);
-            return inner.scaled(sign);
+            let sign = if copied.factor < 0.0 { -1.0 } else { 1.0 };
+            return copied.argument.scaled(sign);
         }
         operand.clone()
     }

@@ -89,29 +89,35 @@ impl Round {
     }
 }
 
-/// `factor * function(argument) + shift`, which grows with the argument.
-struct Grown {
-    argument: Pending,
-    function: Scalar,
-    factor: f64,
+/// `factor * function(argument) + shift`: copies of what one lookup gives.
+pub(super) struct Copied {
+    pub(super) argument: Pending,
+    pub(super) function: Scalar,
+    pub(super) factor: f64,
     shift: f64,
 }
 
 impl Builder<'_> {
-    /// An operand that grows with the argument of one lookup: the largest of it is that of the largest argument, so that the
-    /// function is looked up once for each window.
-    fn grown(&self, operand: &Pending) -> Option<Grown> {
-        let (value, factor, shift) = operand.as_copies().filter(|(_, factor, _)| *factor > 0.0)?;
+    /// An operand whose elements are copies of the results of one lookup.
+    pub(super) fn copied(&self, operand: &Pending) -> Option<Copied> {
+        let (value, factor, shift) = operand.as_copies()?;
         let (inner, function) = self.looked_up(value)?;
         let [(_, copies)] = operand.terms.as_slice() else {
             return None;
         };
-        function.grows().then(|| Grown {
+        Some(Copied {
             argument: inner.map(&selected(copies), &vec![0.0; copies.rows]),
             function: function.clone(),
             factor,
             shift,
         })
+    }
+
+    /// An operand that grows with the argument of one lookup: the largest of it is that of the largest argument, so that the
+    /// function is looked up once for each window.
+    fn grown(&self, operand: &Pending) -> Option<Copied> {
+        let copied = self.copied(operand)?;
+        (copied.factor > 0.0 && copied.function.grows()).then_some(copied)
     }
 
     /// The largest element of each window, by a tournament: `max(a, b) = (a + b + |a - b|) / 2`, whose terms are bounded

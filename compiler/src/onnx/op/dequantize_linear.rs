@@ -59,7 +59,8 @@ pub(super) fn along(scale: &Clear, shape: &[usize], at: i64) -> Result<Vec<usize
     Ok(fitting)
 }
 
-pub(super) fn import(call: &mut Call<'_>) -> Outputs {
+/// What this operator and its inverse are given: the values, their grid, and the axis that it lies along.
+pub(super) fn operands(call: &mut Call<'_>) -> Result<(Value, Grid, i64), Refusal> {
     call.arity(2, 3)?;
     let x = call.value(0)?;
     let grid = Grid::of(call, 1, 2)?;
@@ -67,6 +68,11 @@ pub(super) fn import(call: &mut Call<'_>) -> Outputs {
     if call.int("block_size", 0)? != 0 {
         return Err("a scale for each block of elements (block_size) is not supported".into());
     }
+    Ok((x, grid, at))
+}
+
+pub(super) fn import(call: &mut Call<'_>) -> Outputs {
+    let (x, grid, at) = operands(call)?;
     Ok(vec![real(call, x, &grid, at)?])
 }
 

@@ -6,20 +6,14 @@
 
 use super::activation::apply;
 use super::arithmetic::{add_constant, mul_constant};
-use super::dequantize_linear::{Grid, along};
+use super::dequantize_linear::{Grid, along, operands};
 use crate::onnx::call::{Call, Encrypted, Outputs, Value};
 use crate::onnx::clear::{Clear, Elem};
 use crate::onnx::error::Refusal;
 use cipherloom_ir::tensor::Function;
 
 pub(super) fn import(call: &mut Call<'_>) -> Outputs {
-    call.arity(2, 3)?;
-    let x = call.value(0)?;
-    let grid = Grid::of(call, 1, 2)?;
-    let at = call.int("axis", 1)?;
-    if call.int("block_size", 0)? != 0 {
-        return Err("a scale for each block of elements (block_size) is not supported".into());
-    }
+    let (x, grid, at) = operands(call)?;
     call.flag("saturate", true)?;
     call.int("precision", 0)?;
     let stated = match call.int("output_dtype", 0)? {
