@@ -71,14 +71,15 @@ impl Batch {
 /// A rounding error is multiplied by the secret key, whose squared absolute value at a slot is exponentially distributed:
 /// the noise of a sample is normal with a variance that is the mean of `r = slots / samples` such values. By Chernoff's
 /// bound a variance of g times the expected one is as rare as `exp(-r (g - 1 - ln g))`, and an error of x deviations of
-/// that as `exp(-x^2 / 2)`; the worst of all g is found, once for the samples and once for one alone.
+/// that as `exp(-x^2 / 2)`; the worst of all g is found, once for the samples and once for one alone. One run in ten may
+/// exceed it, or one in a thousand where a run has fewer than a hundred samples.
 fn worst_of(samples: usize, slots: usize) -> f64 {
     let worst = |samples: usize| {
         let (r, all) = (
             (slots / samples.max(1)).max(1) as f64,
             samples.max(1) as f64,
         );
-        let rare = libm::log(1000.0 * all);
+        let rare = libm::log((10.0 * all).max(1000.0));
         let square = |g: f64| 2.0 * g * (rare - r * (g - 1.0 - libm::log(g)));
         let steps = (0..=200).map(|i| square(1.0 + 0.1 * f64::from(i)));
         steps.fold(0.0, f64::max)
@@ -412,13 +413,13 @@ mod tests {
 
     #[test]
     fn more_samples_take_more_bits() {
-        assert!(worst_of(1, 4096) == 0.0 && worst_of(4, 4096) > 0.1);
+        assert!(worst_of(1, 4096) == 0.0 && worst_of(1024, 4096) > 0.1);
         for samples in [256, 4096, 32_768] {
             let bound = worst_of(samples, samples);
-            let found = libm::log2(exact(1e-3 / samples as f64) / WORST_DEVIATIONS);
+            let found = libm::log2(exact(0.1 / samples as f64) / WORST_DEVIATIONS);
             // Both of the bound's figures are bounds.
             assert!(
-                (bound - found).abs() < 0.25,
+                (0.0..0.3).contains(&(bound - found)),
                 "{samples}: {bound} for {found}"
             );
             // Samples that have many slots each take less.
