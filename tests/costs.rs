@@ -87,7 +87,7 @@ fn what_is_wrong_with_a_cost_model_is_told() {
             "rings[0].narrow.ntt_us is missing",
         ),
         (
-            text.replacen("\"version\": 1", "\"version\": 7", 1),
+            text.replacen("\"version\": 2", "\"version\": 7", 1),
             "version 7",
         ),
         (text[..text.len() / 2].to_owned(), "not JSON"),

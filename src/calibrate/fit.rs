@@ -81,6 +81,7 @@ mod tests {
             [
                 &all[..],
                 &[limbs.multiply(true), limbs.combine(0, 9, false)],
+                &[limbs.weighted_sums(512, 16, false, false)],
             ]
             .concat()
         };
@@ -93,8 +94,8 @@ mod tests {
             ntt: 13.0,
             convert: 1.5,
             key: 3.25,
-
             diagonal: 2.0,
+            sum: 0.5,
             pass: 1.0,
         };
         let sample = |work: Work| Sample {

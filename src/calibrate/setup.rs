@@ -4,15 +4,16 @@ use crate::Error;
 use cipherloom_ckks::encoding::Encoder;
 use cipherloom_ckks::xof::{Seed, uniform_limb};
 use cipherloom_ckks::{
-    Ciphertext, CkksError, Combination, Domain, EvaluationKeys, Evaluator, KeyName,
-    LinearTransform, Parameters, Poly, SeededSwitchingKey,
+    Ciphertext, CkksError, Combination, CompactCiphertext, Domain, EvaluationKeys, Evaluator,
+    KeyName, LinearTransform, Parameters, Poly, SeededSwitchingKey, Summands, WeightedSums,
 };
 use cipherloom_compiler::cost::{Limbs, TransformShape, Work};
 use cipherloom_ir::Scale;
+use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::params::{CkksLiteral, ntt_primes_near};
-use cipherloom_ir::plan::{Block, Diagonal, Transform};
+use cipherloom_ir::plan::{Block, Diagonal, Transform, Weights};
 use cipherloom_ir::security::Security;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// A chain whose primes have so many bits, with a special modulus for its digits; all within the security table at 2^13.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,9 @@ const ROTATIONS: u32 = 128;
 const PERIOD: usize = 512;
 /// Multiples that a sum has.
 const TERMS: usize = 9;
+/// Results of weighted sums, and the operands of each.
+const SUMS: usize = 32;
+const SUMMANDS: usize = 64;
 /// Rotations that are timed together, each with its own key.
 const ROTATED: usize = 8;
 const LABEL: &str = "cipherloom calibration";
@@ -65,7 +69,8 @@ const LABEL: &str = "cipherloom calibration";
 pub(super) fn bytes(log_n: u32) -> u64 {
     let keys = u64::from(BABY_STEP + ROTATIONS / BABY_STEP);
     // Two cases of at most 30 digits times limbs, two halves, words of eight bytes; as much again for all else.
-    (2 * keys * 30 * 2 * 8 * 2) << log_n
+    let summands = (SUMS + SUMMANDS) as u64;
+    (2 * keys * 30 * 2 * 8 * 2 + 2 * summands * 5 * 2 * 8) << log_n
 }
 
 /// Parameters with all that the operations need.
@@ -76,6 +81,9 @@ pub(super) struct Setup {
     keys: EvaluationKeys,
     ciphertext: Ciphertext,
     transforms: Vec<(LinearTransform, TransformShape)>,
+    weights: WeightedSums,
+    /// The operands of weighted sums, each in memory of its own.
+    summands: Vec<CompactCiphertext>,
     /// An element that is transformed back and forth.
     element: Mutex<Poly>,
 }
@@ -124,6 +132,7 @@ impl Setup {
             let encoded = LinearTransform::new(&params, &Encoder::new(&params), &recipe)?;
             Ok::<_, CkksError>((encoded, shape))
         };
+        let ciphertext = Ciphertext::new(c0, c1, Scale::pow2(24))?;
         Ok(Self {
             limbs: Limbs {
                 q: limbs as u64,
@@ -131,9 +140,11 @@ impl Setup {
                 digit_size: digit_size as u64,
             },
             transforms: vec![transform(BABY_STEP)?, transform(ROTATIONS)?],
+            weights: WeightedSums::new(&weights())?,
+            summands: vec![CompactCiphertext::new(&params, &ciphertext)?; SUMMANDS],
             evaluator: Evaluator::new(&params),
             keys,
-            ciphertext: Ciphertext::new(c0, c1, Scale::pow2(24))?,
+            ciphertext,
             element: Mutex::new(random(&params, level, false, 102)),
             params,
         })
@@ -172,6 +183,12 @@ impl Setup {
                 steps.iter().map(rotate).collect::<Result<Vec<_>, _>>()
             }),
         ];
+        let (entries, results) = ((SUMS * SUMMANDS) as u64, SUMS as u64);
+        let sums = limbs.weighted_sums(entries, results, false, false);
+        all.push(operation(sums, move || {
+            let operands: Vec<&CompactCiphertext> = self.summands.iter().collect();
+            eval.weighted_sums(&self.weights, &operands, Summands::Values, false, keys)
+        }));
         for (transform, shape) in &self.transforms {
             all.push(operation(limbs.transform(*shape), || {
                 eval.linear_transform(transform, &[x], keys, true)
@@ -209,6 +226,26 @@ fn random(params: &Parameters, level: usize, special: bool, index: u64) -> Poly 
         uniform_limb(&Seed([7; 32]), LABEL, index, i, prime, poly.limb_mut(i));
     }
     poly
+}
+
+/// A dense matrix of integers of some twenty bits.
+fn weights() -> Weights {
+    let entries = 0..(SUMS * SUMMANDS) as u32;
+    let matrix = Matrix {
+        name: "calibration".into(),
+        rows: SUMS,
+        cols: SUMMANDS,
+        row_starts: (0..=SUMS).map(|row| row * SUMMANDS).collect(),
+        columns: entries.clone().map(|i| i % SUMMANDS as u32).collect(),
+        values: entries
+            .map(|i| f64::from(i % 1009 + 1) / 1009.0 - 0.3)
+            .collect(),
+    };
+    Weights {
+        matrix: Arc::new(matrix),
+        plain_scale: Scale::pow2(20),
+        bias: vec![],
+    }
 }
 
 /// A transform with the first rotations, and its totals.

@@ -17,6 +17,8 @@ pub struct Work {
     pub keys: u64,
     /// Products of a plaintext diagonal with both parts of a rotation.
     pub diagonals: u64,
+    /// Products of a part of a ciphertext with an integer, added to a weighted sum.
+    pub sums: u64,
     /// Other passes over a limb: sums, products, copies.
     pub passes: u64,
 }
@@ -27,6 +29,7 @@ impl AddAssign for Work {
         self.converts += other.converts;
         self.keys += other.keys;
         self.diagonals += other.diagonals;
+        self.sums += other.sums;
         self.passes += other.passes;
     }
 }
@@ -49,6 +52,7 @@ impl Mul<u64> for Work {
             converts: self.converts * times,
             keys: self.keys * times,
             diagonals: self.diagonals * times,
+            sums: self.sums * times,
             passes: self.passes * times,
         }
     }
@@ -57,7 +61,7 @@ impl Mul<u64> for Work {
 impl Work {
     /// Multiply-accumulates over one limb.
     pub fn macs(self) -> u64 {
-        self.converts + 2 * (self.keys + self.diagonals) + self.passes
+        self.converts + 2 * (self.keys + self.diagonals) + self.sums + self.passes
     }
 
     /// So many passes.
@@ -135,10 +139,6 @@ pub struct Limbs {
 
 /// Bytes of a residue that is kept: 4 below 2^32, else 8; parameters are not known yet where this is used.
 const WORD_BYTES: u64 = 8;
-
-/// Products with an integer, of which the rows of a matrix share loads and reductions, that take as long as one in a
-/// conversion.
-const SUMS_PER_CONVERSION: u64 = 4;
 
 /// Rows that a conversion from so many primes reads: with several, one more for the overflow.
 fn rows(primes: u64) -> u64 {
@@ -231,7 +231,7 @@ impl Limbs {
     pub fn weighted_sums(self, entries: u64, results: u64, squares: bool, rescale: bool) -> Work {
         let parts = if squares { 3 } else { 2 };
         let products = Work {
-            converts: (entries * parts * self.q).div_ceil(SUMS_PER_CONVERSION),
+            sums: entries * parts * self.q,
             ..Work::default()
         };
         let below = Limbs {

@@ -15,6 +15,8 @@ pub struct Rates {
     pub key: f64,
     /// A diagonal's product with both parts of a rotation.
     pub diagonal: f64,
+    /// A product of a part of a ciphertext with an integer, added to a weighted sum.
+    pub sum: f64,
     /// Any other pass over a limb.
     pub pass: f64,
 }
@@ -24,11 +26,12 @@ pub type Field = (&'static str, fn(&mut Rates) -> &mut f64);
 
 impl Rates {
     /// All rates, by name.
-    pub const FIELDS: [Field; 5] = [
+    pub const FIELDS: [Field; 6] = [
         ("ntt_us", |r| &mut r.ntt),
         ("convert_us", |r| &mut r.convert),
         ("key_us", |r| &mut r.key),
         ("diagonal_us", |r| &mut r.diagonal),
+        ("sum_us", |r| &mut r.sum),
         ("pass_us", |r| &mut r.pass),
     ];
 
@@ -39,6 +42,7 @@ impl Rates {
             (work.converts, self.convert),
             (work.keys, self.key),
             (work.diagonals, self.diagonal),
+            (work.sums, self.sum),
             (work.passes, self.pass),
         ];
         1e-6 * terms.iter().map(|(n, us)| *n as f64 * us).sum::<f64>()

@@ -8,7 +8,7 @@ use thiserror::Error;
 /// What the field `format` says.
 const FORMAT: &str = "cipherloom cost model";
 /// The one version that is read and written.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 /// Longer files are no cost models.
 const MAX_BYTES: usize = 1 << 16;
 /// No rate is larger, so that sums stay finite.
