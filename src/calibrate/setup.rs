@@ -58,9 +58,10 @@ const ROTATIONS: u32 = 128;
 const PERIOD: usize = 512;
 /// Multiples that a sum has.
 const TERMS: usize = 9;
-/// Results of weighted sums, and the operands of each.
+/// Results of weighted sums, the operands of each, and the ciphertexts that these are.
 const SUMS: usize = 32;
-const SUMMANDS: usize = 64;
+const SUMMANDS: usize = 96;
+const SUMMED: usize = 48;
 /// Rotations that are timed together, each with its own key.
 const ROTATED: usize = 8;
 const LABEL: &str = "cipherloom calibration";
@@ -69,8 +70,8 @@ const LABEL: &str = "cipherloom calibration";
 pub(super) fn bytes(log_n: u32) -> u64 {
     let keys = u64::from(BABY_STEP + ROTATIONS / BABY_STEP);
     // Two cases of at most 30 digits times limbs, two halves, words of eight bytes; as much again for all else.
-    let summands = (SUMS + SUMMANDS) as u64;
-    (2 * keys * 30 * 2 * 8 * 2 + 2 * summands * 5 * 2 * 8) << log_n
+    let summed = (SUMS + SUMMED) as u64;
+    (2 * keys * 30 * 2 * 8 * 2 + 2 * summed * 5 * 2 * 8) << log_n
 }
 
 /// Parameters with all that the operations need.
@@ -82,8 +83,8 @@ pub(super) struct Setup {
     ciphertext: Ciphertext,
     transforms: Vec<(LinearTransform, TransformShape)>,
     weights: WeightedSums,
-    /// The operands of weighted sums, each in memory of its own.
-    summands: Vec<CompactCiphertext>,
+    /// What weighted sums add up, each in memory of its own.
+    summed: Vec<CompactCiphertext>,
     /// An element that is transformed back and forth.
     element: Mutex<Poly>,
 }
@@ -141,7 +142,7 @@ impl Setup {
             },
             transforms: vec![transform(BABY_STEP)?, transform(ROTATIONS)?],
             weights: WeightedSums::new(&weights())?,
-            summands: vec![CompactCiphertext::new(&params, &ciphertext)?; SUMMANDS],
+            summed: vec![CompactCiphertext::new(&params, &ciphertext)?; SUMMED],
             evaluator: Evaluator::new(&params),
             keys,
             ciphertext,
@@ -186,7 +187,8 @@ impl Setup {
         let (entries, results) = ((SUMS * SUMMANDS) as u64, SUMS as u64);
         let sums = limbs.weighted_sums(entries, results, false, false);
         all.push(operation(sums, move || {
-            let operands: Vec<&CompactCiphertext> = self.summands.iter().collect();
+            let operands = self.summed.iter().cycle().take(SUMMANDS);
+            let operands: Vec<&CompactCiphertext> = operands.collect();
             eval.weighted_sums(&self.weights, &operands, Summands::Values, false, keys)
         }));
         for (transform, shape) in &self.transforms {

@@ -1,6 +1,6 @@
 //! What a plan's steps will take.
 
-use super::{CostModel, Limbs, TransformShape, Work};
+use super::{CostModel, Limbs, Rates, TransformShape, Work};
 use cipherloom_ir::params::CkksLiteral;
 use cipherloom_ir::plan::{Estimates, Plan, Step, StepOp, Transform, key_bytes, run_bytes};
 use std::collections::BTreeSet;
@@ -41,23 +41,41 @@ pub fn step_seconds(plan: &Plan, model: &CostModel, threads: usize) -> Vec<f64> 
     let speedup = ring.speedup(threads);
     let seconds = |step: &Step| {
         let StepWork { work, level, bytes } = step_work(plan, step);
-        let rates = ring.rates(wide_share(&plan.params, level));
+        let rates = Rates {
+            // Weighted sums are modulo the chain alone.
+            sum: ring.rates(wide_share(chain(&plan.params, level))).sum,
+            ..ring.rates(wide_share(&primes(&plan.params, level)))
+        };
         // Memory is shared by all threads.
         let least = bytes as f64 / model.memory_bytes_per_s.max(1.0);
-        (rates.seconds(work) / speedup).max(least)
+        // Each sum is a job of its own.
+        let (sums, rest) = (
+            Work {
+                sums: work.sums,
+                ..Work::default()
+            },
+            Work { sums: 0, ..work },
+        );
+        let shared = rates.seconds(rest) / speedup + rates.seconds(sums) / threads.max(1) as f64;
+        shared.max(least)
     };
     plan.steps.iter().map(seconds).collect()
 }
 
-/// The primes of a level and the special ones.
-fn primes(params: &CkksLiteral, level: usize) -> impl Iterator<Item = u64> {
-    params.q.iter().take(level + 1).chain(&params.p).copied()
+/// The chain's primes of a level.
+fn chain(params: &CkksLiteral, level: usize) -> &[u64] {
+    params.q.get(..=level).unwrap_or(&params.q)
 }
 
-/// The share of wide primes among those of a level and the special ones.
-fn wide_share(params: &CkksLiteral, level: usize) -> f64 {
-    let wide = primes(params, level).filter(|p| *p >= WIDE).count();
-    wide as f64 / primes(params, level).count().max(1) as f64
+/// The primes of a level and the special ones.
+fn primes(params: &CkksLiteral, level: usize) -> Vec<u64> {
+    [chain(params, level), &params.p].concat()
+}
+
+/// The share of wide primes.
+fn wide_share(primes: &[u64]) -> f64 {
+    let wide = primes.iter().filter(|p| **p >= WIDE).count();
+    wide as f64 / primes.len().max(1) as f64
 }
 
 /// The work of a step.
@@ -131,7 +149,7 @@ pub fn step_work(plan: &Plan, step: &Step) -> StepWork {
         StepOp::DropLevel { .. } => passes(2),
     };
     // Each product with a key reads both halves of one limb; they are spread evenly over the limbs.
-    let words: u64 = primes(params, level).map(word_bytes).sum();
+    let words: u64 = primes(params, level).into_iter().map(word_bytes).sum();
     let key_limbs = work.keys / limbs_of(params, level);
     let bytes = words * (key_limbs * 2 * params.n() as u64 + diagonal_words);
     StepWork { work, level, bytes }
@@ -142,7 +160,7 @@ fn word_bytes(prime: u64) -> u64 {
 }
 
 fn limbs_of(params: &CkksLiteral, level: usize) -> u64 {
-    primes(params, level).count().max(1) as u64
+    primes(params, level).len().max(1) as u64
 }
 
 /// The totals of a transform: each operand's and each result's own rotations.

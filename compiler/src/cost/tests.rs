@@ -5,8 +5,9 @@
 
 use super::*;
 use crate::Compiler;
+use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::params::{CkksLiteral, ntt_primes_near};
-use cipherloom_ir::plan::{Block, Diagonal, Plan, Register, Step, StepOp, Transform};
+use cipherloom_ir::plan::{Block, Diagonal, Plan, Register, Step, StepOp, Transform, Weights};
 use cipherloom_ir::{Scale, tensor};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -268,6 +269,39 @@ fn wide_primes_count_by_their_share_and_memory_bounds() {
     assert_eq!(bound, bytes as f64);
     plan.steps.clear();
     assert!(step_seconds(&plan, &model, 1).is_empty());
+}
+
+#[test]
+fn weighted_sums_are_modulo_the_chain_and_wait_for_nothing() {
+    let matrix = Matrix {
+        name: "sums".into(),
+        rows: 2,
+        cols: 2,
+        row_starts: vec![0, 2, 3],
+        columns: vec![0, 1, 1],
+        values: vec![1.0; 3],
+    };
+    let weights = Weights {
+        matrix: matrix.into(),
+        plain_scale: Scale::pow2(20),
+        bias: vec![],
+    };
+    let step = StepOp::WeightedSums {
+        weights: 0,
+        src: vec![Register(0), Register(1)],
+        dst: vec![Register(2), Register(3)],
+        squares: false,
+        rescale: false,
+    };
+    let mut plan = plan(vec![(step, 2)]);
+    plan.weights = vec![weights];
+    let mut model = unit("sum_us", 0.5);
+    // Three entries, two parts, three limbs, of which one is wide. The special prime, which is wide too, has no part.
+    model.rings.get_mut(&13).unwrap().wide.sum = 4.0;
+    for (threads, expected) in [(1, 36e-6), (2, 18e-6), (4, 9e-6)] {
+        let found = step_seconds(&plan, &model, threads)[0];
+        assert!((found - expected).abs() < 1e-9, "{threads}: {found}");
+    }
 }
 
 #[test]

@@ -32,6 +32,9 @@ const SLACK_BITS: f64 = 0.2;
 const HEADROOM_BITS: f64 = 0.25;
 /// Chain primes are capped at these sizes, in this order: the first keeps words in 32 bits.
 const CAPS: [f64; 3] = [31.0, 40.0, 49.0];
+/// The first cap where matrices are weighted sums: many products with residues of so many bits fit into 52 bits, which one
+/// instruction multiplies and adds.
+const SUM_CAP: f64 = 27.5;
 /// Digits of up to so many primes are tried.
 const MAX_DIGIT_SIZE: usize = 8;
 /// What the special modulus is larger than the largest digit, in bits.
@@ -244,7 +247,8 @@ impl Ring<'_> {
 
     /// Parameters of one digit size that are precise enough.
     fn try_size(&self, digit_size: usize, closest: &mut Option<(f64, u32)>) -> Option<Chosen> {
-        for cap in CAPS {
+        let sums = self.analysis.packing.separate.then_some(SUM_CAP);
+        for cap in sums.into_iter().chain(CAPS) {
             let space = Space::new(self.analysis, self.options, self.log_n, digit_size, cap);
             let Some(chosen) = space.best(self.limit, self.wanted) else {
                 continue;
