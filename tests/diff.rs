@@ -198,7 +198,7 @@ fn pages_of_explain_need_no_other_file() {
     };
     let parsed = roxmltree::Document::parse_with_options(&page, options).unwrap();
     for outside in [
-        "http", "src=", "href", "<script", "<link", "@import", "url(",
+        "http:", "https:", "src=", "href", "<script", "<link", "@import", "url(",
     ] {
         assert!(!page.contains(outside), "{outside}");
     }
@@ -209,24 +209,42 @@ fn pages_of_explain_need_no_other_file() {
     let drawn: Vec<&str> = elements("svg")
         .filter_map(|n| n.attribute("aria-label"))
         .collect();
-    assert_eq!(
-        drawn,
-        [
-            "graph",
-            "time by layer",
-            "sizes",
-            "polynomials",
-            "curves",
-            "curves"
-        ]
-    );
-    // Nothing is drawn beyond its drawing.
-    for bar in elements("rect") {
-        let number = |name: &str| bar.attribute(name).unwrap().parse::<f64>().unwrap();
-        assert!(number("x") >= 0.0 && number("width") >= 0.0, "{bar:?}");
-        assert!(number("x") + number("width") <= 1000.0, "{bar:?}");
-    }
     let report = json(path, "explain <a&b>");
+    let [layer] = &report["approximations"].as_array().unwrap()[..] else {
+        panic!("one function is approximated");
+    };
+    let polynomial = format!(
+        "sqrt and its polynomial, {}",
+        layer["layer"].as_str().unwrap()
+    );
+    assert_eq!(drawn, ["graph", &polynomial, "level", "deviation in bits"]);
+    let figures: Vec<&str> = elements("figure")
+        .filter_map(|n| n.attribute("aria-label"))
+        .collect();
+    assert_eq!(figures, ["time by layer", "sizes"]);
+    // Nothing is drawn beyond its drawing: all have the same units.
+    let number = |of: roxmltree::Node<'_, '_>, name: &str| -> f64 {
+        of.attribute(name).unwrap_or("0").parse().unwrap()
+    };
+    for bar in elements("rect") {
+        let (x, width) = (number(bar, "x"), number(bar, "width"));
+        assert!(x >= 0.0 && width >= 0.0 && x + width <= 460.0, "{bar:?}");
+    }
+    // The function's curve holds the root of what lies at the ends of the domain and between.
+    let curve = elements("polyline").find(|n| n.attribute("class") == Some("a"));
+    let points = curve.unwrap().attribute("points").unwrap().split(' ');
+    let points: Vec<(f64, f64)> = points
+        .map(|p| p.split_once(',').unwrap())
+        .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
+        .collect();
+    let [lo, hi]: [f64; 2] = serde_json::from_value(layer["domain"].clone()).unwrap();
+    let (first, last) = (points[0], points[points.len() - 1]);
+    for (x, y) in &points {
+        let value = lo + (hi - lo) * (x - first.0) / (last.0 - first.0);
+        let part = (value.sqrt() - lo.sqrt()) / (hi.sqrt() - lo.sqrt());
+        let drawn = (y - first.1) / (last.1 - first.1);
+        assert!((part - drawn).abs() < 0.01, "{value}: {part} {drawn}");
+    }
     let layers = report["layers"].as_array().unwrap();
     for layer in layers {
         let name = layer["layer"].as_str().unwrap().replace('"', "&quot;");

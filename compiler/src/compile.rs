@@ -509,6 +509,11 @@ fn in_plan(a: &Approximated) -> PlanApproximation {
         sup_error: a.sup_error,
         rms_error: a.rms_error,
         dead_zone: a.dead_zone,
+        fit: Some(plan::Fit {
+            parameters: a.function.parameters(),
+            seen: a.seen,
+            stages: a.stages.clone(),
+        }),
     }
 }
 

@@ -4,11 +4,12 @@
 
 mod common;
 
+use cipherloom_compiler::approx::clenshaw;
 use cipherloom_compiler::data::Evidence;
 use cipherloom_compiler::onnx::import_file;
 use cipherloom_compiler::pass::{Accuracy, Driver, Outcome, PrintAfter, run_standard};
-use cipherloom_ir::tensor::{Module, eval};
-use cipherloom_ir::{Tensor, Tensors};
+use cipherloom_ir::tensor::{Module, Op, eval};
+use cipherloom_ir::{Range, Tensor, Tensors};
 use common::shared;
 use std::io::Read;
 use std::path::Path;
@@ -215,4 +216,64 @@ fn circuits_state_the_errors_of_their_approximations() {
         .iter()
         .filter(|s| s.approximation.is_none());
     assert!(unknown.count() > 0);
+}
+
+/// What plans keep to be drawn: the functions of the program, and the polynomials that the network is left with.
+#[test]
+fn plans_hold_the_functions_and_their_polynomials() {
+    let source = "input x: encrypted[4] in 1..3\n\
+                  let s = sqrt(x) + inverse(x + 1)\n\
+                  output y = (sign(x - 2) * s) @ ones([4, 2])\n\
+                  output z = tanh(x)\n";
+    let program = cipherloom_compiler::loom::read(
+        "fits.loom",
+        source,
+        &cipherloom_compiler::loom::NoResources,
+    )
+    .unwrap();
+    let compiled = cipherloom_compiler::Compiler::new()
+        .approximate_jumps(true)
+        .compile(&program.module)
+        .unwrap();
+    let names = compiled.plan.approximations.iter();
+    let mut names: Vec<&str> = names.map(|a| a.function.as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["reciprocal", "sign", "sqrt", "tanh"]);
+    for a in &compiled.plan.approximations {
+        let (exact, fit) = (a.exact().unwrap(), a.fit.as_ref().unwrap());
+        assert_eq!(fit.stages.len() > 1, a.function == "sign");
+        assert!(a.domain.lo <= fit.seen.lo && fit.seen.hi <= a.domain.hi);
+        // The same as in the network, one operation after the other.
+        let module = &compiled.tensor;
+        let ops = module.graph.topological().unwrap().into_iter();
+        let ops: Vec<(Range, &[f64])> = ops
+            .filter_map(|id| match &module.graph.get(id)?.op {
+                Op::Approximation {
+                    function,
+                    domain,
+                    coefficients,
+                } if *function == exact => Some((*domain, &coefficients[..])),
+                _ => None,
+            })
+            .collect();
+        let network = |x: f64| {
+            ops.iter().fold(x, |x, (domain, coefficients)| {
+                let t = (2.0 * x - domain.lo - domain.hi) / (domain.hi - domain.lo);
+                clenshaw(coefficients, t)
+            })
+        };
+        let at = |i: i32| a.domain.lo + (a.domain.hi - a.domain.lo) * f64::from(i) / 4000.0;
+        let mut worst = 0.0_f64;
+        for x in (0..=4000).map(at) {
+            let found = a.polynomial(x).unwrap();
+            assert!((found - network(x)).abs() < 1e-12, "{a:?}");
+            if x.abs() >= a.dead_zone {
+                worst = worst.max((found - exact.eval(x)).abs());
+            }
+        }
+        assert!(
+            worst < 1.000_001 * a.sup_error && worst > 0.8 * a.sup_error,
+            "{worst:e} {a:?}"
+        );
+    }
 }

@@ -1,13 +1,9 @@
 //! The explain report of a plan of the TFHE backend.
 
-use super::text::tail;
-use super::{
-    ResultReport, SecurityReport, TailReport, ThreadLatency, escape, human_bytes, tail_of,
-};
+use super::{ResultReport, SecurityReport, TailReport, ThreadLatency, tail_of};
 use cipherloom_ir::container::PlanId;
 use cipherloom_ir::integer::{IntegerPlan, IntegerPort, StepOp, linear_seconds, lookup_seconds};
 use serde::Serialize;
-use std::fmt::Write;
 
 /// The numbers of threads for which latencies are expected.
 const THREADS: [usize; 4] = [2, 4, 8, 16];
@@ -335,130 +331,5 @@ fn table_detail(plan: &IntegerPlan, tables: &[u32], reads: usize, slack: u32) ->
         "{}: {count} of {} bits, {exact}{several}",
         table.name,
         table.bits()
-    )
-}
-
-/// The report as text for a terminal; fixed columns stand on the left.
-pub fn integer_text(report: &IntegerReport) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = render(report, &mut out);
-    out
-}
-
-fn bits(value: Option<f64>) -> String {
-    value.map_or_else(|| "-".into(), |b| format!("{b:.1}"))
-}
-
-fn render(report: &IntegerReport, out: &mut String) -> std::fmt::Result {
-    let (p, c, f) = (&report.parameters, &report.cost, &report.failure);
-    writeln!(out, "{} · from {}", report.name, report.source)?;
-    writeln!(out, "plan {}", report.plan_id)?;
-    if let Some(choice) = &report.choice {
-        writeln!(out, "backend     {choice}")?;
-    }
-    writeln!(
-        out,
-        "security    {} bits: a published set of the crate `tfhe`, 132 bits by its makers' estimate",
-        report.security.target
-    )?;
-    writeln!(
-        out,
-        "parameters  {}, {}: n = {}, k = {}, N = 2^{}",
-        p.scheme, p.set, p.lwe_dimension, p.glwe_dimension, p.log_n
-    )?;
-    let threads = c.latency_by_threads.iter();
-    let several: String = threads
-        .map(|l| format!(", {:.1} on {}", 1e3 * l.latency_s, l.threads))
-        .collect();
-    writeln!(
-        out,
-        "latency     {:.1} ms expected on one thread{several} ({} bootstraps of {:.1} ms, {} multiply-accumulates of a ciphertext)",
-        1e3 * c.latency_s,
-        c.bootstraps,
-        1e3 * c.bootstrap_s,
-        c.macs
-    )?;
-    writeln!(
-        out,
-        "failure     2^{} at most of any lookup or number (limit 2^{}), 2^{} of a run",
-        bits(f.largest),
-        f.limit,
-        bits(f.run)
-    )?;
-    writeln!(
-        out,
-        "sizes       server keys {}, plan {}, inputs {}, outputs {}",
-        human_bytes(c.eval_key_bytes),
-        human_bytes(c.plan_bytes),
-        human_bytes(c.input_bytes),
-        human_bytes(c.output_bytes)
-    )?;
-    writeln!(
-        out,
-        "memory      {} at the peak of a run",
-        human_bytes(c.run_bytes)
-    )?;
-    for port in &report.inputs {
-        line(out, "input", "accepts", port)?;
-    }
-    for port in &report.outputs {
-        line(out, "output", "expects", port)?;
-    }
-    tail(out, &report.tail)?;
-    writeln!(
-        out,
-        "\nlength  delta   noise  failure        ms | range                 | operation"
-    )?;
-    for layer in &report.layers {
-        writeln!(
-            out,
-            "                              {:>10.3} |                       | {}",
-            1e3 * layer.latency_s,
-            layer.layer
-        )?;
-        for step in &layer.steps {
-            writeln!(
-                out,
-                "{:>6}  {:>5}  {:>6}  {:>7}  {:>8.3} | {:<21} |   {} {}",
-                step.length,
-                step.log_delta,
-                bits(step.noise_bits),
-                bits(step.failure),
-                1e3 * step.latency_s,
-                format!("[{}, {}]", step.integers[0], step.integers[1]),
-                step.op,
-                step.detail
-            )?;
-        }
-    }
-    Ok(())
-}
-
-fn line(out: &mut String, kind: &str, verb: &str, port: &IntegerPortReport) -> std::fmt::Result {
-    let slack = match port.slack {
-        0 => String::new(),
-        n => format!(", off by {n} at most"),
-    };
-    writeln!(
-        out,
-        "{kind:<11} {:?} {:?} in {} ciphertext(s) of integers [{}, {}]{slack}; {verb} [{:.4}, {:.4}]",
-        port.name,
-        port.shape,
-        port.ciphertexts,
-        port.integers[0],
-        port.integers[1],
-        port.range[0],
-        port.range[1]
-    )
-}
-
-/// The report as one HTML page; every text that a model can choose is escaped.
-pub fn integer_html(report: &IntegerReport) -> String {
-    let name = escape(&report.name);
-    let text = escape(&integer_text(report));
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"/><title>{name}</title></head><body>\n\
-         <h1>{name}</h1>\n<pre>{text}</pre>\n</body></html>\n"
     )
 }

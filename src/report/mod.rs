@@ -2,22 +2,27 @@
 
 mod charts;
 mod diff;
+mod fits;
 mod graph;
 mod html;
 mod integer;
+mod integer_text;
+mod page;
+mod plot;
 mod text;
 
 pub use diff::{
     ApproximationChange, Change, Diff, LayerChange, LayerSummary, Limit, Quantity, Side, Summary,
 };
+pub use fits::Sampled;
 pub use graph::{GraphNode, GraphReport};
-use html::escape;
 pub use html::html;
 pub(crate) use integer::integer_seconds;
 pub use integer::{
     FailureReport, IntegerCost, IntegerLayer, IntegerPortReport, IntegerReport, IntegerStep,
-    SetReport, integer_html, integer_text,
+    SetReport,
 };
+pub use integer_text::{integer_html, integer_text};
 pub use text::text;
 
 use crate::backend::AnyServerPlan;
@@ -26,7 +31,22 @@ use cipherloom_ir::container::PlanId;
 use cipherloom_ir::noise::NoiseModel;
 use cipherloom_ir::plan::{Plan, PlanApproximation, PlanPort, StepOp, Transform, residency};
 use cipherloom_ir::security::log2_product;
+use cipherloom_ir::tensor::Function;
 use serde::Serialize;
+
+/// Something said of a plan as a whole.
+struct Fact {
+    /// What it is about, in a word.
+    label: &'static str,
+    value: String,
+}
+
+impl Fact {
+    fn new(label: &'static str, value: impl Into<String>) -> Self {
+        let value = value.into();
+        Self { label, value }
+    }
+}
 
 /// The report of a plan of either backend.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -251,10 +271,27 @@ pub struct ApproximationReport {
     pub rms_error: Option<f64>,
     /// The magnitude of the operand below which a sign is undecided; null for other functions.
     pub dead_zone: Option<f64>,
+    /// The function as a formula; null in plans of before it was kept, as what follows.
+    pub formula: Option<&'static str>,
+    /// The formula's parameters: name and value.
+    pub parameters: Vec<(&'static str, f64)>,
+    /// The range of the operand, without margin.
+    pub seen: Option<[f64; 2]>,
+    /// The Chebyshev coefficients of the polynomial over the domain; a sign has several polynomials, the further ones over
+    /// [-1, 1], each of the values of the one before.
+    pub polynomials: Vec<Vec<f64>>,
+    /// Points of both, to be drawn.
+    #[serde(skip)]
+    pub sampled: Sampled,
 }
 
 impl From<&PlanApproximation> for ApproximationReport {
     fn from(a: &PlanApproximation) -> Self {
+        let (exact, fit) = (a.exact(), a.fit.as_ref());
+        let names = exact
+            .as_ref()
+            .and_then(|f| Function::parameter_names(f.name()));
+        let values = fit.map_or(&[][..], |f| &f.parameters);
         Self {
             layer: a.origin.clone(),
             function: a.function.clone(),
@@ -263,6 +300,16 @@ impl From<&PlanApproximation> for ApproximationReport {
             sup_error: a.sup_error,
             rms_error: (a.rms_error > 0.0).then_some(a.rms_error),
             dead_zone: (a.dead_zone > 0.0).then_some(a.dead_zone),
+            formula: exact.as_ref().map(Function::formula),
+            parameters: names
+                .unwrap_or_default()
+                .iter()
+                .copied()
+                .zip(values.iter().copied())
+                .collect(),
+            seen: fit.map(|f| [f.seen.lo, f.seen.hi]),
+            polynomials: fit.map_or_else(Vec::new, |f| f.stages.clone()),
+            sampled: fits::sample(a),
         }
     }
 }

@@ -76,6 +76,9 @@ pub struct Approximated {
     pub sup_error: f64,
     /// The root of the mean square error over the values of the samples; 0 without samples.
     pub rms_error: f64,
+    /// The Chebyshev coefficients of the polynomial over the domain; for a sign, those of each polynomial of the composition, the
+    /// further ones over [-1, 1].
+    pub stages: Vec<Vec<f64>>,
     /// For a sign: the largest magnitude at which it is undecided, where the error is larger. 0 for others.
     pub dead_zone: f64,
 }
@@ -314,6 +317,7 @@ fn approximated(layer: &Layer, fit: &Fitted) -> Approximated {
         depth: (degree + 1).next_power_of_two().ilog2(),
         sup_error: fit.sup_error,
         rms_error: layer.rms_error(&fit.series),
+        stages: vec![fit.series.coefficients.clone()],
         dead_zone: 0.0,
     }
 }

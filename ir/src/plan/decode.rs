@@ -3,7 +3,7 @@
 
 use super::sections::{Reader, shape, size};
 use super::{
-    Block, ClientPlan, Diagonal, Estimates, KeyRequest, Plan, PlanApproximation, PlanError,
+    Block, ClientPlan, Diagonal, Estimates, Fit, KeyRequest, Plan, PlanApproximation, PlanError,
     PlanPort, Register, RotationKeySpec, SlotVector, Step, StepOp, Transform, Weights, module_wire,
     proto,
 };
@@ -372,6 +372,15 @@ fn approximation(a: proto::Approximation) -> Result<PlanApproximation, PlanError
         sup_error: a.sup_error,
         rms_error: a.rms_error,
         dead_zone: a.dead_zone,
+        fit: a.fit.map(fit).transpose()?,
+    })
+}
+
+fn fit(fit: proto::Fit) -> Result<Fit, PlanError> {
+    Ok(Fit {
+        parameters: fit.parameters,
+        seen: range(fit.seen)?,
+        stages: fit.stages.into_iter().map(|s| s.coefficients).collect(),
     })
 }
 

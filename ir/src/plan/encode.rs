@@ -2,8 +2,8 @@
 
 use super::sections::Writer;
 use super::{
-    ClientPlan, KeyRequest, Plan, PlanApproximation, PlanPort, Register, Step, StepOp, Transform,
-    Weights, module_wire, proto,
+    ClientPlan, Fit, KeyRequest, Plan, PlanApproximation, PlanPort, Register, Step, StepOp,
+    Transform, Weights, module_wire, proto,
 };
 use crate::params::CkksLiteral;
 use crate::scale::Scale;
@@ -291,6 +291,18 @@ fn approximation(a: &PlanApproximation) -> proto::Approximation {
         sup_error: a.sup_error,
         rms_error: a.rms_error,
         dead_zone: a.dead_zone,
+        fit: a.fit.as_ref().map(fit),
+    }
+}
+
+fn fit(fit: &Fit) -> proto::Fit {
+    let stage = |coefficients: &Vec<f64>| proto::Stage {
+        coefficients: coefficients.clone(),
+    };
+    proto::Fit {
+        parameters: fit.parameters.clone(),
+        seen: interval(fit.seen),
+        stages: fit.stages.iter().map(stage).collect(),
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod decode;
 pub(crate) mod encode;
+mod fit;
 mod memory;
 pub(crate) mod module_wire;
 pub(crate) mod proto;
@@ -24,6 +25,7 @@ mod verify_steps;
 mod weighted_tests;
 mod wire;
 
+pub use fit::Fit;
 pub use memory::{KeyBytes, OPEN_SUMS, key_bytes, run_bytes};
 pub use residency::{Residency, residency};
 pub use simulate::{SimulateError, Simulator, simulate};
@@ -434,6 +436,8 @@ pub struct PlanApproximation {
     pub rms_error: f64,
     /// The magnitude below which the function, a sign, is undecided and the error larger; 0 where it is decided everywhere.
     pub dead_zone: f64,
+    /// What a drawing needs; `None` in plans that were written before there was any.
+    pub fit: Option<Fit>,
 }
 
 impl Plan {

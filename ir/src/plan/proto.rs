@@ -93,6 +93,28 @@ pub(crate) struct Approximation {
     pub(crate) rms_error: f64,
     #[prost(double, tag = "8")]
     pub(crate) dead_zone: f64,
+    /// No part of the meaning: left out of the plan's id.
+    #[prost(message, optional, tag = "9")]
+    pub(crate) fit: Option<Fit>,
+}
+
+/// What a drawing of an approximation needs.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Fit {
+    #[prost(double, repeated, tag = "1")]
+    pub(crate) parameters: Vec<f64>,
+    #[prost(message, optional, tag = "2")]
+    pub(crate) seen: Option<Interval>,
+    #[prost(message, repeated, tag = "3")]
+    pub(crate) stages: Vec<Stage>,
+}
+
+/// One polynomial of a composition.
+#[derive(Clone, PartialEq, Message)]
+pub(crate) struct Stage {
+    /// Chebyshev coefficients.
+    #[prost(double, repeated, tag = "1")]
+    pub(crate) coefficients: Vec<f64>,
 }
 
 /// `client.plan`.

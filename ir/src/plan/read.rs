@@ -2,7 +2,7 @@
 
 use super::encode::{hash_module, hash_transform, hash_weights};
 use super::{
-    Estimates, KeyRequest, Plan, PlanApproximation, PlanPort, Register, RotationKeySpec,
+    Estimates, Fit, KeyRequest, Plan, PlanApproximation, PlanPort, Register, RotationKeySpec,
     SlotVector, Step, StepOp, Transform, Weights,
 };
 use crate::circuit::read::read_layout;
@@ -94,6 +94,7 @@ pub(super) fn read_lines(
             "margin" => plan.margin = cursor.number()?,
             "estimate" => plan.estimates = read_estimates(&mut cursor)?,
             "approximation" => plan.approximations.push(read_approximation(&mut cursor)?),
+            "fit" => read_fit(&mut cursor, &mut plan.approximations)?,
             "keys" => {
                 cursor.expect("relinearization")?;
                 plan.keys.relinearization = read_level(&mut cursor)?;
@@ -261,7 +262,32 @@ fn read_approximation(cursor: &mut Cursor<'_, '_>) -> Result<PlanApproximation, 
         sup_error,
         rms_error,
         dead_zone,
+        fit: None,
     })
+}
+
+/// Reads the fit of the last approximation, which has none yet.
+fn read_fit(
+    cursor: &mut Cursor<'_, '_>,
+    approximations: &mut [PlanApproximation],
+) -> Result<(), ParseError> {
+    let last = approximations.last_mut().filter(|a| a.fit.is_none());
+    let last = last.ok_or_else(|| cursor.error("no approximation stands before this"))?;
+    cursor.expect("seen")?;
+    let seen = cursor.range()?;
+    cursor.expect("parameters")?;
+    let parameters = cursor.list()?;
+    cursor.expect("by")?;
+    let mut stages = vec![cursor.list()?];
+    while cursor.accept("then") {
+        stages.push(cursor.list()?);
+    }
+    last.fit = Some(Fit {
+        parameters,
+        seen,
+        stages,
+    });
+    Ok(())
 }
 
 fn read_estimates(cursor: &mut Cursor<'_, '_>) -> Result<Estimates, ParseError> {

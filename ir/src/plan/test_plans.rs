@@ -336,6 +336,11 @@ pub(super) fn plan() -> Plan {
             sup_error: 0.035,
             rms_error: 1e-3,
             dead_zone: 0.25,
+            fit: Some(Fit {
+                parameters: vec![],
+                seen: Range { lo: -2.5, hi: 3.0 },
+                stages: vec![vec![0.5, 1.0, -0.25], vec![0.0, 1.5, 0.0, -0.5]],
+            }),
         }],
         params,
     };

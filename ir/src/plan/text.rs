@@ -7,7 +7,7 @@
 use super::encode::{hash_module, hash_transform, hash_weights};
 use super::{KeyRequest, Plan, PlanPort, Register, Step, StepOp, read};
 use crate::circuit::text::{spell_layout, spell_samples};
-use crate::tensor::text::spell_tensor;
+use crate::tensor::text::{spell_numbers, spell_tensor};
 use crate::text::{self, ParseError, Scales};
 use crate::value::Tensor;
 use std::fmt::Write;
@@ -50,6 +50,16 @@ pub fn print(plan: &Plan) -> String {
                 zone => format!(" dead {}", text::number(zone)),
             }
         );
+        if let Some(fit) = &a.fit {
+            let stages = fit.stages.iter().map(|s| spell_numbers(s));
+            let _ = writeln!(
+                out,
+                "fit seen {} parameters {} by {}",
+                text::range(fit.seen),
+                spell_numbers(&fit.parameters),
+                stages.collect::<Vec<_>>().join(" then ")
+            );
+        }
     }
     out.push_str(&spell_keys(&plan.keys));
     let _ = writeln!(

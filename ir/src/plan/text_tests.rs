@@ -1,7 +1,7 @@
 //! Round trips of texts and hostile texts.
 
 use super::super::test_plans::plan;
-use super::super::{RotationKeySpec, SlotVector, plan_to_bytes, verify};
+use super::super::{Fit, RotationKeySpec, SlotVector, plan_to_bytes, verify};
 use super::*;
 use crate::scale::Scale;
 use crate::value::Range;
@@ -67,6 +67,10 @@ fn faults_have_their_place() {
         ("transform t0", "transform t1", "transform t0"),
         ("· f32 ·", "· f99 ·", "input \"x\""),
         ("exact 3 level", "exact 2 level", "exact 3 level"),
+        ("fit seen", "fitting seen", "seen"),
+        ("fit seen [-2.5, 3.0]", "fit seen [-2.5]", "fit seen"),
+        ("0.5, 1.0, -0.25] then", "0.5, 1.0, x] then", "fit seen"),
+        ("] then [", "] then a [", "fit seen"),
         ("clear blake3", "clear blake2", "clear blake3"),
     ] {
         let changed = text.replacen(from, to, 1);
@@ -98,6 +102,11 @@ proptest! {
         plan.vectors[1] = SlotVector { name, values: numbers.to_vec() };
         plan.estimates.latency_s = numbers[4];
         plan.margin = numbers[5];
+        plan.approximations[0].fit = levels.1.map(|_| Fit {
+            parameters: numbers[..2].to_vec(),
+            seen: Range { lo: numbers[2], hi: numbers[3] },
+            stages: vec![numbers.to_vec(), vec![numbers[0]]],
+        });
         plan.keys.rotations = rotations.into_iter().map(|(steps, level)| RotationKeySpec { steps, level }).collect();
         (plan.keys.relinearization, plan.keys.conjugation) = levels;
         let text = print(&plan);

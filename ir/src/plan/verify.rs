@@ -67,6 +67,9 @@ pub fn verify_structure(plan: &Plan) -> Vec<Fault> {
         let messages = vector(&v.values, count, &plan.params);
         check.faults(&format!("vector {:?}", v.name), messages);
     }
+    for a in &plan.approximations {
+        check.faults(&format!("approximation of {:?}", a.origin), a.faults());
+    }
     check.ports("input", &plan.inputs);
     check.inputs();
     for (number, step) in plan.steps.iter().enumerate() {

@@ -47,10 +47,11 @@ fn show(faults: &[Fault]) -> String {
     first.join("; ") + &more
 }
 
-/// The id of a plan: BLAKE3 over its message, without the estimates, and its arrays.
+/// The id of a plan: BLAKE3 over its message, without the estimates and what is there to be drawn, and its arrays.
 fn plan_id(message: &proto::ServerPlan, sections: [&[u8]; 3]) -> PlanId {
     let mut meaning = message.clone();
     meaning.estimates = None;
+    meaning.approximations.iter_mut().for_each(|a| a.fit = None);
     let header = meaning.encode_to_vec();
     let mut hasher = blake3::Hasher::new_derive_key("cipherloom 2026 plan id v1");
     for part in [&header[..], sections[0], sections[1], sections[2]] {
@@ -61,7 +62,7 @@ fn plan_id(message: &proto::ServerPlan, sections: [&[u8]; 3]) -> PlanId {
 }
 
 impl Plan {
-    /// The plan's id: equal for plans of equal meaning; estimates have no part in it.
+    /// The plan's id: equal for plans of equal meaning; estimates and the fits of approximations have no part in it.
     pub fn id(&self) -> PlanId {
         let mut writer = Writer::default();
         let message = encode::server_plan(self, &mut writer);

@@ -247,6 +247,42 @@ fn contradictions_are_refused() {
     assert!(matches!(plan_from_bytes(&file), Err(PlanError::Id { .. })));
 }
 
+/// What is there to be drawn has no part in the id, so that plans from before it and after it are each other's.
+#[test]
+fn plans_without_fits_are_the_same_plans() {
+    let mut older = plan();
+    assert!(older.approximations[0].fit.take().is_some());
+    let (bytes, id) = plan_to_bytes(&older);
+    assert_eq!(plan().id(), id);
+    same(&plan_from_bytes(&bytes).unwrap().0, &older);
+    let mut other = plan();
+    other.approximations[0].sup_error = 0.5;
+    assert_ne!(other.id(), id);
+}
+
+#[test]
+fn unsound_fits_are_refused() {
+    let fit =
+        |change: fn(&mut proto::Fit)| forged(|m| change(m.approximations[0].fit.as_mut().unwrap()));
+    assert!(matches!(fit(|f| f.seen = None), PlanError::Malformed(_)));
+    for error in [
+        fit(|f| f.parameters.push(1.0)),
+        fit(|f| f.stages.clear()),
+        fit(|f| f.stages = vec![f.stages[0].clone(); 33]),
+        fit(|f| f.stages[0].coefficients = vec![0.0; 4097]),
+        fit(|f| f.stages[1].coefficients.clear()),
+        fit(|f| f.stages[1].coefficients[0] = f64::INFINITY),
+        forged(|m| m.approximations[0].function = "snail".into()),
+        forged(|m| m.approximations[0].hi = m.approximations[0].lo),
+    ] {
+        assert!(matches!(error, PlanError::Faulty(_)), "{error}");
+        assert!(
+            error.to_string().contains("approximation of \"node 1"),
+            "{error}"
+        );
+    }
+}
+
 fn mutate(bytes: &mut Vec<u8>, edits: &[(usize, u8, u8)]) {
     for (at, kind, value) in edits {
         let at = at % (bytes.len() + 1);

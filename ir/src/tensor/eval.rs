@@ -310,7 +310,7 @@ fn compute(
 }
 
 /// `sum c_k T_k(t)` by Clenshaw's recurrence.
-pub(super) fn chebyshev(coefficients: &[f64], t: f64) -> f64 {
+pub(crate) fn chebyshev(coefficients: &[f64], t: f64) -> f64 {
     let (mut next, mut after) = (0.0, 0.0);
     for c in coefficients.iter().skip(1).rev() {
         (next, after) = (c + 2.0 * t * next - after, next);

@@ -13,6 +13,7 @@ pub(crate) mod text;
 mod verify;
 
 pub use crate::text::ParseError;
+pub(crate) use eval::chebyshev;
 pub use eval::{EvalError, eval, eval_all, eval_node};
 pub use function::{Function, Parity, Pole};
 pub use op::{Comparison, Conv, MaxPool, Op, Pool, Reduction};

@@ -68,6 +68,7 @@ pub(super) fn replace(
         depth: sign.depth(),
         sup_error: sign.error,
         rms_error: 0.0,
+        stages: sign.stages.into_iter().map(|s| s.coefficients).collect(),
         dead_zone,
     })
 }
