@@ -3,7 +3,7 @@
 
 use super::page::{Bar, MOST_ROWS, bars, escape, more};
 use super::plot::{Panel, key, open, range_of};
-use super::{CostReport, GraphReport, Report, StepReport, human_bytes};
+use super::{GraphReport, Report, StepReport, human_bytes};
 use std::fmt::{Result, Write};
 
 /// Height of a row of the graph.
@@ -76,22 +76,14 @@ pub(super) fn times<'r>(layers: impl Iterator<Item = (&'r str, f64)>, out: &mut 
     bars("time by layer", &rows.collect::<Vec<_>>(), out)
 }
 
-/// A bar for each size.
-pub(super) fn sizes(cost: &CostReport, out: &mut String) -> Result {
-    let rows = [
-        ("evaluation keys", cost.eval_key_bytes),
-        ("memory at the peak of a run", cost.run_bytes),
-        ("least memory of a run", cost.least_run_bytes),
-        ("plan", cost.plan_bytes),
-        ("inputs", cost.input_bytes),
-        ("outputs", cost.output_bytes),
-    ];
-    let rows = rows.map(|(name, bytes)| Bar {
+/// A bar for each size in bytes.
+pub(super) fn sizes(rows: &[(&str, u64)], out: &mut String) -> Result {
+    let rows = rows.iter().map(|(name, bytes)| Bar {
         name,
-        length: bytes as f64,
-        text: human_bytes(bytes),
+        length: *bytes as f64,
+        text: human_bytes(*bytes),
     });
-    bars("sizes", &rows, out)
+    bars("sizes", &rows.collect::<Vec<_>>(), out)
 }
 
 /// A curve along the steps: its class, its name, and its value at a step.

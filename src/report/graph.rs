@@ -1,6 +1,7 @@
 //! Which layer uses which: the report's graph.
 
-use cipherloom_ir::plan::Plan;
+use cipherloom_ir::integer::IntegerPlan;
+use cipherloom_ir::plan::{Plan, Register};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,41 +24,83 @@ pub struct GraphNode {
 }
 
 /// The graph of a plan's layers: steps that follow each other and come from one layer are one node.
-pub(super) fn graph(plan: &Plan) -> GraphReport {
-    let node = |kind, name: &str| GraphNode {
-        kind,
-        name: name.to_owned(),
-    };
-    let (mut nodes, mut edges) = (Vec::new(), BTreeSet::new());
-    // Who wrote a register last.
-    let mut producer = BTreeMap::new();
-    for port in &plan.inputs {
-        port.registers.iter().for_each(|r| {
-            producer.insert(*r, nodes.len());
-        });
-        nodes.push(node("input", &port.name));
+#[derive(Default)]
+struct Builder {
+    nodes: Vec<GraphNode>,
+    edges: BTreeSet<[usize; 2]>,
+    /// Who wrote a register last.
+    producer: BTreeMap<Register, usize>,
+}
+
+impl Builder {
+    fn node(&mut self, kind: &'static str, name: &str) -> usize {
+        let name = name.to_owned();
+        self.nodes.push(GraphNode { kind, name });
+        self.nodes.len() - 1
     }
-    let mut layer: Option<&str> = None;
-    for step in &plan.steps {
-        if layer != Some(&step.origin) {
-            layer = Some(&step.origin);
-            nodes.push(node("layer", &step.origin));
+
+    fn writes(&mut self, at: usize, registers: &[Register]) {
+        self.producer.extend(registers.iter().map(|r| (*r, at)));
+    }
+
+    fn reads(&mut self, at: usize, registers: &[Register]) {
+        let from = registers.iter().filter_map(|r| self.producer.get(r));
+        self.edges
+            .extend(from.filter(|p| **p != at).map(|p| [*p, at]));
+    }
+
+    fn input(&mut self, name: &str, registers: &[Register]) {
+        let at = self.node("input", name);
+        self.writes(at, registers);
+    }
+
+    fn step(&mut self, layer: &str, operands: &[Register], results: &[Register]) {
+        let same = |n: &&GraphNode| n.kind == "layer" && n.name == layer;
+        let at = match self.nodes.last().filter(same) {
+            Some(_) => self.nodes.len() - 1,
+            None => self.node("layer", layer),
+        };
+        self.reads(at, operands);
+        self.writes(at, results);
+    }
+
+    fn output(&mut self, name: &str, registers: &[Register]) {
+        let at = self.node("output", name);
+        self.reads(at, registers);
+    }
+
+    fn finish(self) -> GraphReport {
+        GraphReport {
+            nodes: self.nodes,
+            edges: self.edges.into_iter().collect(),
         }
-        let at = nodes.len() - 1;
-        let from = step.op.operands();
-        let from = from.iter().filter_map(|r| producer.get(r));
-        edges.extend(from.filter(|p| **p != at).map(|p| [*p, at]));
-        step.op.results().into_iter().for_each(|r| {
-            producer.insert(r, at);
-        });
+    }
+}
+
+pub(super) fn graph(plan: &Plan) -> GraphReport {
+    let mut builder = Builder::default();
+    for port in &plan.inputs {
+        builder.input(&port.name, &port.registers);
+    }
+    for step in &plan.steps {
+        builder.step(&step.origin, &step.op.operands(), &step.op.results());
     }
     for port in &plan.outputs {
-        let from = port.registers.iter().filter_map(|r| producer.get(r));
-        edges.extend(from.map(|p| [*p, nodes.len()]));
-        nodes.push(node("output", &port.name));
+        builder.output(&port.name, &port.registers);
     }
-    GraphReport {
-        nodes,
-        edges: edges.into_iter().collect(),
+    builder.finish()
+}
+
+pub(super) fn integer_graph(plan: &IntegerPlan) -> GraphReport {
+    let mut builder = Builder::default();
+    for port in &plan.inputs {
+        builder.input(&port.name, &[port.register]);
     }
+    for step in &plan.steps {
+        builder.step(&step.origin, step.op.operands(), &[step.dst]);
+    }
+    for port in &plan.outputs {
+        builder.output(&port.name, &[port.register]);
+    }
+    builder.finish()
 }

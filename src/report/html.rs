@@ -19,7 +19,16 @@ fn sections(report: &Report, page: &mut Page) -> Result {
     page.section("Expected time by layer, one thread", |out| {
         charts::times(times, out)
     })?;
-    page.section("Sizes", |out| charts::sizes(&report.cost, out))?;
+    let cost = &report.cost;
+    let sizes = [
+        ("evaluation keys", cost.eval_key_bytes),
+        ("memory at the peak of a run", cost.run_bytes),
+        ("least memory of a run", cost.least_run_bytes),
+        ("plan", cost.plan_bytes),
+        ("inputs", cost.input_bytes),
+        ("outputs", cost.output_bytes),
+    ];
+    page.section("Sizes", |out| charts::sizes(&sizes, out))?;
     if !report.approximations.is_empty() {
         page.section("Polynomials in place of functions", |out| {
             fits::render(&report.approximations, out)

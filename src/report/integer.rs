@@ -1,6 +1,8 @@
 //! The explain report of a plan of the TFHE backend.
 
-use super::{ResultReport, SecurityReport, TailReport, ThreadLatency, tail_of};
+use super::graph::integer_graph;
+use super::tables::{TableReport, tables};
+use super::{GraphReport, ResultReport, SecurityReport, TailReport, ThreadLatency, tail_of};
 use cipherloom_ir::container::PlanId;
 use cipherloom_ir::integer::{IntegerPlan, IntegerPort, StepOp, linear_seconds, lookup_seconds};
 use serde::Serialize;
@@ -40,6 +42,11 @@ pub struct IntegerReport {
     pub results: Vec<ResultReport>,
     /// The steps, grouped by the layer that they come from, in order.
     pub layers: Vec<IntegerLayer>,
+    /// Which of them uses which.
+    pub graph: GraphReport,
+    /// Tables of lookups, to be drawn.
+    #[serde(skip)]
+    pub tables: Vec<TableReport>,
 }
 
 /// A published parameter set of TFHE.
@@ -251,6 +258,8 @@ impl IntegerReport {
             tail: tail_of(plan.tail.as_ref()),
             results: plan.results().into_iter().map(ResultReport::from).collect(),
             layers: layers(plan),
+            graph: integer_graph(plan),
+            tables: tables(plan),
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use super::integer::{IntegerPortReport, IntegerReport, IntegerStep};
 use super::page::{Page, escape};
-use super::text::{tail, write_facts};
-use super::{Fact, charts, human_bytes};
+use super::text::{hanging, operation, tail, write_facts};
+use super::{Fact, charts, human_bytes, tables};
 use std::fmt::{Result, Write};
 
 /// The report as text for a terminal; fixed columns stand on the left.
@@ -120,36 +120,48 @@ fn render(report: &IntegerReport, out: &mut String) -> Result {
         "\nlength  delta   noise  failure        ms | range                 | operation"
     )?;
     for layer in &report.layers {
-        writeln!(
-            out,
-            "                              {:>10.3} |                       | {}",
-            1e3 * layer.latency_s,
-            layer.layer
-        )?;
+        let left = format!(
+            "                              {:>10.3} |                       | ",
+            1e3 * layer.latency_s
+        );
+        hanging(&left, &layer.layer, out)?;
         for step in &layer.steps {
-            writeln!(
-                out,
-                "{:>6}  {:>5}  {:>6}  {:>7}  {:>8.3} | {:<21} |   {} {}",
+            let range = format!("[{}, {}]", step.integers[0], step.integers[1]);
+            let left = format!(
+                "{:>6}  {:>5}  {:>6}  {:>7}  {:>8.3} | {range:<21} |   ",
                 step.length,
                 step.log_delta,
                 bits(step.noise_bits),
                 bits(step.failure),
-                1e3 * step.latency_s,
-                format!("[{}, {}]", step.integers[0], step.integers[1]),
-                step.op,
-                step.detail
-            )?;
+                1e3 * step.latency_s
+            );
+            operation(&left, step.op, &step.detail, out)?;
         }
     }
     Ok(())
 }
 
 fn sections(report: &IntegerReport, page: &mut Page) -> Result {
+    page.section("Graph", |out| charts::graph(&report.graph, out))?;
     let layers = report.layers.iter();
     let times = layers.map(|l| (l.layer.as_str(), l.latency_s));
     page.section("Expected time by layer, one thread", |out| {
         charts::times(times, out)
     })?;
+    let cost = &report.cost;
+    let sizes = [
+        ("server keys", cost.eval_key_bytes),
+        ("memory at the peak of a run", cost.run_bytes),
+        ("plan", cost.plan_bytes),
+        ("inputs", cost.input_bytes),
+        ("outputs", cost.output_bytes),
+    ];
+    page.section("Sizes", |out| charts::sizes(&sizes, out))?;
+    if !report.tables.is_empty() {
+        page.section("Tables of lookups", |out| {
+            tables::render(&report.tables, out)
+        })?;
+    }
     page.section("Steps", |out| steps(report, out))
 }
 

@@ -9,6 +9,7 @@ mod integer;
 mod integer_text;
 mod page;
 mod plot;
+mod tables;
 mod text;
 
 pub use diff::{
@@ -23,6 +24,7 @@ pub use integer::{
     SetReport,
 };
 pub use integer_text::{integer_html, integer_text};
+pub use tables::TableReport;
 pub use text::text;
 
 use crate::backend::AnyServerPlan;
@@ -271,7 +273,8 @@ pub struct ApproximationReport {
     pub rms_error: Option<f64>,
     /// The magnitude of the operand below which a sign is undecided; null for other functions.
     pub dead_zone: Option<f64>,
-    /// The function as a formula; null in plans of before it was kept, as what follows.
+    /// The function as a formula; null where the plan is from before polynomials were kept in it. What follows is null or empty
+    /// then.
     pub formula: Option<&'static str>,
     /// The formula's parameters: name and value.
     pub parameters: Vec<(&'static str, f64)>,

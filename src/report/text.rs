@@ -1,7 +1,10 @@
 //! The report as text.
 
 use super::{ApproximationReport, Fact, PortReport, Report, TailReport, human_bytes};
-use std::fmt::Write;
+use std::fmt::{Result, Write};
+
+/// Columns of a terminal that the text fits into.
+const COLUMNS: usize = 100;
 
 /// The report as text for a terminal; fixed columns stand on the left.
 pub fn text(report: &Report) -> String {
@@ -163,50 +166,119 @@ fn list(bits: &[f64]) -> String {
         .join(" + ")
 }
 
-/// Writes facts one a line. The first one, of the model, has no label.
-pub(super) fn write_facts(facts: &[Fact], out: &mut String) -> std::fmt::Result {
+/// Writes facts below each other. The first one, of the model, has no label.
+pub(super) fn write_facts(facts: &[Fact], out: &mut String) -> Result {
     for Fact { label, value } in facts {
         match *label {
-            "model" => writeln!(out, "{value}")?,
-            "plan" => writeln!(out, "{label} {value}")?,
-            _ => writeln!(out, "{label:<11} {value}")?,
+            "model" => hanging("", value, out)?,
+            "plan" => hanging("plan ", value, out)?,
+            _ => hanging(&format!("{label:<11} "), value, out)?,
         }
     }
     Ok(())
 }
 
-fn render(report: &Report, out: &mut String) -> std::fmt::Result {
+/// Writes a text to the right of what stands on the left, its further lines below it. What has no room even on a line of its own
+/// is broken.
+pub(super) fn hanging(left: &str, text: &str, out: &mut String) -> Result {
+    let indent = left.chars().count();
+    let room = COLUMNS.saturating_sub(indent).max(20);
+    let mut taken = 0;
+    out.push_str(left);
+    for word in text.split(' ') {
+        let word: Vec<char> = word.chars().collect();
+        let pieces = word.chunks(room).enumerate();
+        for (i, piece) in pieces {
+            let gap = usize::from(taken > 0 && i == 0);
+            if taken + gap + piece.len() > room {
+                write!(out, "\n{:indent$}", "")?;
+                taken = 0;
+            } else if gap > 0 {
+                out.push(' ');
+                taken += 1;
+            }
+            out.extend(piece);
+            taken += piece.len();
+        }
+    }
+    writeln!(out)
+}
+
+/// Writes an operation and what there is to say about it: to its right, or below where there is no room.
+pub(super) fn operation(left: &str, op: &str, detail: &str, out: &mut String) -> Result {
+    let line = format!("{left}{op} {detail}");
+    let line = line.trim_end();
+    if line.chars().count() <= COLUMNS {
+        return writeln!(out, "{line}");
+    }
+    writeln!(out, "{left}{op}")?;
+    hanging("          ", detail, out)
+}
+
+fn render(report: &Report, out: &mut String) -> Result {
     write_facts(&facts(report), out)?;
     writeln!(
         out,
         "\n lvl  scale   noise  approx  rot        ms | range                 | operation"
     )?;
     for layer in &report.layers {
-        writeln!(
-            out,
-            "                                {:>10.3} |                       | {}",
-            1e3 * layer.latency_s,
-            layer.layer
-        )?;
+        let left = format!(
+            "                                {:>10.3} |                       | ",
+            1e3 * layer.latency_s
+        );
+        hanging(&left, &layer.layer, out)?;
         for step in &layer.steps {
             let bits = |b: Option<f64>| b.map_or_else(|| "-".into(), |b| format!("{b:.1}"));
-            let (noise, approximation) = (bits(step.noise_bits), bits(step.approximation_bits));
             let range = format!("[{:.4}, {:.4}]", step.range[0], step.range[1]);
-            writeln!(
-                out,
-                " {:>3}  {:>5.2}  {:>6}  {:>6}  {:>3}  {:>8.3} | {:<21} |   {}{}{}",
+            let left = format!(
+                " {:>3}  {:>5.2}  {:>6}  {:>6}  {:>3}  {:>8.3} | {range:<21} |   ",
                 step.level,
                 step.log_scale,
-                noise,
-                approximation,
+                bits(step.noise_bits),
+                bits(step.approximation_bits),
                 step.rotations,
-                1e3 * step.latency_s,
-                range,
-                step.op,
-                if step.detail.is_empty() { "" } else { " " },
-                step.detail
-            )?;
+                1e3 * step.latency_s
+            );
+            operation(&left, step.op, &step.detail, out)?;
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hung(left: &str, text: &str) -> String {
+        let mut out = String::new();
+        hanging(left, text, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn long_lines_go_on_below() {
+        let words = "word ".repeat(30);
+        let found = hung("label       ", words.trim());
+        let lines: Vec<&str> = found.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("label       word word") && lines[0].len() == 96);
+        assert!(lines[1].starts_with("            word") && !lines[1].ends_with(' '));
+        assert_eq!(hung("plan ", "short"), "plan short\n");
+        assert_eq!(hung("plan ", ""), "plan \n");
+        let mut out = String::new();
+        operation("    1 | ", "fold", &"x".repeat(200), &mut out).unwrap();
+        let lines: Vec<usize> = out.lines().map(str::len).collect();
+        assert_eq!(lines, [12, 100, 100, 30]);
+    }
+
+    proptest! {
+        #[test]
+        fn text_is_kept_and_fits(left in "[a-z ]{0,70}", text in "([a-zé]{0,12} ?){0,30}|[a-z]{200}") {
+            let found = hung(&left, &text);
+            prop_assert!(found.lines().all(|l| l.chars().count() <= COLUMNS), "{found}");
+            let letters = |s: &str| s.chars().filter(|c| !c.is_whitespace()).collect::<String>();
+            prop_assert_eq!(letters(&found), letters(&left) + &letters(&text));
+        }
+    }
 }

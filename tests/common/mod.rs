@@ -102,6 +102,11 @@ pub fn ok(dir: &Path, words: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// A text as one line, so that it does not matter where it was broken.
+pub fn unbroken(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// The one JSON object of a command that must succeed.
 pub fn json(dir: &Path, words: &str) -> serde_json::Value {
     let text = ok(dir, &format!("{words} --json"));
