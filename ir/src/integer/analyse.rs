@@ -165,6 +165,7 @@ impl<'p> Analysis<'p> {
             stride: i64::from(q.lo != q.hi),
             log_delta: port.log_delta,
             made: None,
+            shared: None,
         };
         self.sources.extend(std::iter::repeat_n(source, length));
         let known = Known {
@@ -354,6 +355,7 @@ impl<'p> Analysis<'p> {
                     stride: found.stride,
                     log_delta: step.log_delta,
                     made: Some((number as u32, (r * length + element) as u32)),
+                    shared: (reads.len() > 1).then_some(base.saturating_add(element as u32)),
                 });
             }
         }
@@ -426,7 +428,7 @@ impl<'p> Analysis<'p> {
 
     /// The interval of a form. Where a bootstrap's operand shares sources with the form, as in `b + relu(a - b)`, each
     /// straight piece of the table is put in for it, and what cancels does: that is `max(a, b)`, between the smallest
-    /// and the largest of both.
+    /// and the largest of both. What all pieces are multiples of, the form is: `a + b + |a - b|` is `2 a` or `2 b`.
     fn refined(&self, form: &Form, left: &mut u32) -> Option<Phases> {
         let plain = form.phases(&self.sources)?;
         if form.terms.len() > MAX_SPLIT_TERMS || plain.stride == 0 {
@@ -449,22 +451,35 @@ impl<'p> Analysis<'p> {
         *left -= pieces.len() as u32;
         let mut rest = form.clone();
         rest.terms.retain(|(term, _)| *term != id);
-        let (mut lo, mut hi) = (i128::MAX, i128::MIN);
+        let mut all: Option<Phases> = None;
         for piece in pieces {
-            let mut sum = rest.plus(&operand, piece.slope.checked_mul(weight)?)?;
+            let factor = piece.factor.checked_mul(i128::from(weight))?;
+            let Some(part) = operand.times(factor, piece.shift) else {
+                return Some(plain);
+            };
+            let mut sum = rest.plus(&part, 1)?;
             let offset = piece.offset.checked_mul(i128::from(weight))?;
             sum.constant = sum.constant.checked_add(offset)?;
-            let found = self.refined(&sum, left)?;
-            let found = self
-                .confined(&sum, &operand, &piece)
-                .map_or(found, |other| Phases {
-                    lo: found.lo.max(other.lo),
-                    hi: found.hi.min(other.hi),
-                    ..found
+            let mut found = self.refined(&sum, left)?;
+            if let Some(other) = self.confined(&sum, &operand, &piece) {
+                found = found.within((other.lo, other.hi))?;
+            }
+            // Where no value is left, the piece is never met.
+            if found.lo <= found.hi {
+                all = Some(match all {
+                    Some(all) => all.or(found)?,
+                    None => found,
                 });
-            (lo, hi) = (lo.min(found.lo), hi.max(found.hi));
+            }
         }
-        plain.within((lo, hi))
+        let Some(all) = all else {
+            return Some(plain);
+        };
+        if plain.stride > all.stride {
+            plain.within((all.lo, all.hi))
+        } else {
+            all.within((plain.lo, plain.hi))
+        }
     }
 
     /// The interval of a form where the operand of a bootstrap lies on one piece of its table: the form is taken as a
@@ -485,7 +500,7 @@ impl<'p> Analysis<'p> {
     }
 
     /// The operand of the bootstrap that made a source and the straight pieces of its table; nothing where there are many,
-    /// or where the index is not the operand itself.
+    /// or where the operand's phases are not those of whole indices.
     fn pieces(&self, id: u32) -> Option<(Form, Vec<Piece>)> {
         let source = self.sources.get(id as usize)?;
         let (number, place) = source.made?;
@@ -507,27 +522,36 @@ impl<'p> Analysis<'p> {
             .plan
             .tables
             .get(*tables.get(element).or(tables.first())? as usize)?;
-        if operand.log_delta + table.bits() != 63 || operand.log_delta != step.log_delta {
+        let log_entry = 63_u32.checked_sub(table.bits())?;
+        let phase = |m: &i64| i128::from(*m) << operand.log_delta;
+        let (lo, hi) = (
+            phase(operand.lo.get(element)?),
+            phase(operand.hi.get(element)?),
+        );
+        let whole = |phase: i128| phase % (1_i128 << log_entry) == 0;
+        if !whole(lo) || !whole(phase(operand.stride.get(element)?)) {
             return None;
         }
-        let (lo, hi) = (*operand.lo.get(element)?, *operand.hi.get(element)?);
+        let (lo, hi) = (index(lo, log_entry), index(hi, log_entry));
         let pieces = lines(table, lo + read, hi + read)?.into_iter().map(|line| {
             // At index i + read the entry is slope * (i + read) + offset.
             let offset = i128::from(line.offset) + i128::from(line.slope) * i128::from(read);
             Piece {
-                slope: line.slope,
+                factor: i128::from(line.slope) << step.log_delta,
+                shift: log_entry,
                 offset: offset << step.log_delta,
-                lo: i128::from(line.lo - read) << step.log_delta,
-                hi: i128::from(line.hi - read) << step.log_delta,
+                lo: i128::from(line.lo - read) << log_entry,
+                hi: i128::from(line.hi - read) << log_entry,
             }
         });
         Some((operand.elements.form(element), pieces.collect()))
     }
 }
 
-/// A straight piece of a table: over phases from `lo` to `hi`, `slope` times the phase plus `offset`.
+/// A straight piece of a table: over phases from `lo` to `hi`, `factor / 2^shift` times the phase plus `offset`.
 struct Piece {
-    slope: i64,
+    factor: i128,
+    shift: u32,
     offset: i128,
     lo: i128,
     hi: i128,

@@ -1,6 +1,6 @@
 //! Ranges against all inputs, variances against the simulator.
 
-use super::super::test_plans::{maximum, one_scale, range};
+use super::super::test_plans::{largest_of_four, maximum, one_scale, range};
 use super::super::{IntegerBuilder, IntegerSimulator, Matrix, SETS, verify};
 use super::*;
 use proptest::prelude::*;
@@ -126,5 +126,89 @@ proptest! {
             let q = &plan.outputs[0].quantisation;
             prop_assert!(q.lo <= lo && hi <= q.hi, "{lo} .. {hi} is not in {} .. {}", q.lo, q.hi);
         }
+    }
+}
+
+/// The signs of an input and of so much more than it, and their sum.
+fn signs(above: u32) -> IntegerPlan {
+    let mut b = IntegerBuilder::new("signs", "test", SETS[1]);
+    let x = b.input("x", &[1, 1], range(-8.0, 7.0), 59, one_scale(1.0, -8, 7));
+    let table = b.table(Table {
+        name: "step".into(),
+        entries: vec![1; 16],
+    });
+    let lookup = |reads: Vec<u32>| StepOp::Lookup {
+        src: x,
+        tables: vec![table],
+        reads,
+        slack: 0,
+        negacyclic: true,
+    };
+    let both = b.push(lookup(vec![0, above]), 58, "step");
+    let one = b.push(lookup(vec![0]), 58, "step");
+    let m = Matrix::from_rows("sum", 3, [(vec![(0, 1), (1, 1), (2, 2)], 0)]);
+    let m = b.matrix(m.unwrap());
+    let sum = b.linear(&[both, one], m, 58, "sum");
+    b.output("y", &[1, 1], range(-4.0, 4.0), sum, one_scale(1.0, 0, 0));
+    b.plan_mut().clear = crate::tensor::parse(ONE, &[]).unwrap();
+    b.finish().unwrap()
+}
+
+const ONE: &str = r#"
+module "one" · from "test" · stage tensor
+  shape   range   | op
+  [1,1]   -       | %0 = input "x"   ; port "x"
+  [1,1]   -       | %1 = relu %0     ; node 0 Relu "/act"
+input "x" = %0 · f32 · batched
+output "y" = %1 · batched
+"#;
+
+#[test]
+fn one_bootstrap_is_read_at_several_thresholds() {
+    let plan = signs(3);
+    assert_eq!(verify(&plan), []);
+    assert_eq!(plan.bootstraps(), 2);
+    let simulator = IntegerSimulator::new(&plan);
+    for x in -8..8 {
+        let sign = |x: i64| if x >= 0 { 1 } else { -1 };
+        let found = simulator.run_integers(&[vec![x]], None).unwrap();
+        assert_eq!(found, [[3 * sign(x) + sign(x + 3)]]);
+    }
+    // (1 + 1)^2 for two outputs of one bootstrap, 2^2 for that of another.
+    let expected = 8.0 * noise::bootstrap(&plan.params);
+    let last = plan.steps.last().unwrap();
+    assert!((last.variance / expected - 1.0).abs() < 1e-9);
+    // Both lookups run side by side, the sum behind them.
+    assert_eq!((plan.side_by_side(0), plan.side_by_side(2)), (0..2, 2..3));
+    assert_eq!((plan.side_by_side(1), plan.side_by_side(3)), (1..2, 3..3));
+}
+
+#[test]
+fn maxima_of_integers_are_exact() {
+    let plan = largest_of_four(|d| d, 15).unwrap();
+    assert_eq!(verify(&plan), []);
+    assert_eq!(plan.bootstraps(), 4 + 2 + 1 + 1);
+    // What reaches the last lookup are whole indices up to 15, four units each.
+    let largest = &plan.steps[plan.steps.len() - 2];
+    assert_eq!((largest.lo, largest.hi), (0, 60));
+    let norm = |step: usize| plan.steps[step].variance / noise::bootstrap(&plan.params);
+    assert!((norm(1) - 32.0).abs() < 1e-6 && (norm(4) - 24.0).abs() < 1e-6);
+    let simulator = IntegerSimulator::new(&plan);
+    let some = [0, 1, 6, 7, 8, 15];
+    for (n, x) in (0..6_usize.pow(4)).map(|n| (n, [n % 6, n / 6 % 6, n / 36 % 6, n / 216])) {
+        let x: Vec<i64> = x.iter().map(|i| some[*i]).collect();
+        let most = x.iter().copied().max().unwrap();
+        let found = simulator.run_integers(&[x], Some(n as u64)).unwrap();
+        assert_eq!(found, [[most]]);
+    }
+}
+
+#[test]
+fn sums_are_even_only_where_the_tables_prove_it() {
+    assert!(largest_of_four(|d| d, 3).is_ok());
+    // Distances of other parity make sums odd, halfway between two indices.
+    for wrong in [|d: i64| d / 2, |d: i64| d + d % 2] {
+        let error = largest_of_four(wrong, 3).unwrap_err();
+        assert!(error.to_string().contains("failure probability"), "{error}");
     }
 }

@@ -55,10 +55,14 @@ pub fn live_bytes(plan: &IntegerPlan) -> u64 {
         live.insert(port.register, port.elements() as u64);
     }
     let mut peak = live.values().sum::<u64>();
-    for step in &plan.steps {
-        live.insert(step.dst, u64::from(step.length));
+    let mut next = 0;
+    while next < plan.steps.len() {
+        let together = plan.side_by_side(next);
+        next = together.end;
+        let steps = plan.steps.get(together).unwrap_or_default();
+        live.extend(steps.iter().map(|s| (s.dst, u64::from(s.length))));
         peak = peak.max(live.values().sum());
-        for register in &step.free {
+        for register in steps.iter().flat_map(|s| &s.free) {
             live.remove(register);
         }
     }

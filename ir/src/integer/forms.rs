@@ -5,6 +5,7 @@
 
 use super::{Matrix, noise};
 use crate::integer::TfheSet;
+use std::collections::BTreeMap;
 
 /// The most multiply-adds that composing all linear steps of a plan may take; a plan is a file and may say anything.
 const MAX_WORK: u64 = 1 << 31;
@@ -19,6 +20,8 @@ pub(super) struct Source {
     pub(super) log_delta: u32,
     /// The step that made it, and its place there; `None` for an input.
     pub(super) made: Option<(u32, u32)>,
+    /// Where its bootstrap made other sources too, the first of them: their errors are no independent ones.
+    pub(super) shared: Option<u32>,
 }
 
 /// A sum of words of sources, and a constant phase.
@@ -75,7 +78,39 @@ impl Phases {
     }
 }
 
+impl Phases {
+    /// What is among these values or among others: as many as both, and what lies between on the grid that both share.
+    pub(super) fn or(self, other: Phases) -> Option<Phases> {
+        let apart = other.lo.checked_sub(self.lo)?;
+        Some(Phases {
+            lo: self.lo.min(other.lo),
+            hi: self.hi.max(other.hi),
+            stride: gcd(gcd(self.stride, other.stride), apart),
+        })
+    }
+}
+
 impl Form {
+    /// The form times `factor / 2^shift`; `None` where it is no sum of whole words, or overflows.
+    pub(super) fn times(&self, factor: i128, shift: u32) -> Option<Form> {
+        let unit = 1_i128.checked_shl(shift)?;
+        let scaled = |weight: i128| {
+            let product = weight.checked_mul(factor)?;
+            (product % unit == 0).then_some(product / unit)
+        };
+        let term = |(id, weight): &(u32, i64)| {
+            let weight = scaled(i128::from(*weight))?;
+            Some((*id, i64::try_from(weight).ok()?))
+        };
+        let terms: Option<Vec<(u32, i64)>> = self.terms.iter().map(term).collect();
+        let mut terms = terms?;
+        terms.retain(|(_, weight)| *weight != 0);
+        Some(Form {
+            terms,
+            constant: scaled(self.constant)?,
+        })
+    }
+
     /// The factor of a source, if it is in the form.
     pub(super) fn weight(&self, source: u32) -> Option<i64> {
         let found = self.terms.binary_search_by_key(&source, |term| term.0);
@@ -136,16 +171,23 @@ impl Form {
         Some(Phases { lo, hi, stride })
     }
 
-    /// The variance of the form's error.
+    /// The variance of the form's error, at most: whatever the errors of one bootstrap's outputs have in common, the
+    /// deviation of their sum is not above the sum of their deviations.
     pub(super) fn variance(&self, sources: &[Source], set: &TfheSet) -> f64 {
         let (mut fresh, mut made) = (0.0, 0.0);
+        let mut together: BTreeMap<u32, f64> = BTreeMap::new();
         for (id, weight) in &self.terms {
-            let square = (*weight as f64) * (*weight as f64);
-            match sources.get(*id as usize).and_then(|s| s.made) {
-                Some(_) => made += square,
-                None => fresh += square,
+            let weight = (*weight as f64).abs();
+            let Some(source) = sources.get(*id as usize) else {
+                continue;
+            };
+            match (source.made, source.shared) {
+                (None, _) => fresh += weight * weight,
+                (Some(_), None) => made += weight * weight,
+                (Some(_), Some(first)) => *together.entry(first).or_default() += weight,
             }
         }
+        made += together.values().map(|sum| sum * sum).sum::<f64>();
         fresh * noise::fresh(set) + made * noise::bootstrap(set)
     }
 }
@@ -245,7 +287,35 @@ mod tests {
             stride,
             log_delta: 2,
             made: None,
+            shared: None,
         }
+    }
+
+    #[test]
+    fn outputs_of_one_bootstrap_count_as_one() {
+        let made = |place, shared| Source {
+            made: Some((0, place)),
+            shared,
+            ..source(0, 1, 1)
+        };
+        let sources = [
+            source(0, 1, 1),
+            made(0, Some(1)),
+            made(1, Some(1)),
+            made(0, None),
+        ];
+        let form = |weights: [i64; 4]| Form {
+            terms: (0..4).zip(weights).collect(),
+            constant: 0,
+        };
+        let set = crate::integer::SETS[0];
+        let units = |weights| {
+            form(weights).variance(&sources, &set) / crate::integer::noise::bootstrap(&set)
+        };
+        // Two of one bootstrap may be off alike, to whatever side.
+        assert!((units([0, 2, -3, 0]) - 25.0).abs() < 1e-9);
+        assert!((units([0, 2, 0, 3]) - 13.0).abs() < 1e-9);
+        assert!(units([5, 0, 0, 0]) < 1e-9);
     }
 
     #[test]
@@ -293,6 +363,32 @@ mod tests {
         let mut spent = MAX_WORK;
         assert!(compose(&twice, &[(&Elements::Sources(0), 1)], 0, &mut spent).is_err());
         assert!(first.form(0).plus(&first.form(0), 1).is_none());
+    }
+
+    #[test]
+    fn unions_lie_on_the_grid_of_both() {
+        let phases = |lo, hi, stride| Phases { lo, hi, stride };
+        assert_eq!(phases(0, 12, 4).or(phases(2, 8, 6)), Some(phases(0, 12, 2)));
+        assert_eq!(
+            phases(5, 5, 0).or(phases(-7, -7, 0)),
+            Some(phases(-7, 5, 12))
+        );
+        assert_eq!(phases(5, 5, 0).or(phases(5, 5, 0)), Some(phases(5, 5, 0)));
+    }
+
+    #[test]
+    fn parts_of_forms_are_whole_or_nothing() {
+        let form = Form {
+            terms: vec![(0, 4), (3, -8)],
+            constant: 16,
+        };
+        let half = Form {
+            terms: vec![(0, -6), (3, 12)],
+            constant: -24,
+        };
+        assert_eq!(form.times(-3, 1), Some(half));
+        assert_eq!((form.times(1, 3), form.times(1, 200)), (None, None));
+        assert_eq!(form.times(0, 0), Some(Form::default()));
     }
 
     #[test]

@@ -39,6 +39,7 @@ use crate::container::PlanId;
 use crate::plan::{Register, ResultPort, tail_results};
 use crate::tensor;
 use crate::value::{DType, Range};
+use std::collections::BTreeSet;
 
 /// A sparse integer matrix with a bias, by rows (CSR).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -327,6 +328,22 @@ impl IntegerPlan {
             StepOp::Linear { .. } => 0,
         };
         self.steps.iter().map(count).sum()
+    }
+
+    /// The steps from one on that run side by side, that one included: lookups that do not read each other.
+    pub fn side_by_side(&self, first: usize) -> std::ops::Range<usize> {
+        let from = |i: usize| self.steps.get(i..).unwrap_or_default();
+        let mut written: BTreeSet<Register> = BTreeSet::new();
+        let together = from(first).iter().take_while(|step| match &step.op {
+            StepOp::Lookup { src, .. } => {
+                let free = !written.contains(src);
+                written.insert(step.dst);
+                free
+            }
+            StepOp::Linear { .. } => false,
+        });
+        let count = together.count().max(1);
+        first..(first + count).min(self.steps.len())
     }
 
     /// log2 of the probability that any lookup of a run or any decrypted element fails, at most (union bound).

@@ -122,3 +122,57 @@ pub(super) fn maximum(levels: u32) -> Result<IntegerPlan, AnalyseError> {
     b.plan_mut().clear.inputs[0].name = "x".into();
     b.finish()
 }
+
+/// The largest of four bootstrapped integers of 0 .. `most`, at most 15, exactly, by `distance` of their differences.
+///
+/// The integers are encoded in quarters of an index, so that twice and four times the largest is computed without a
+/// halving: `a + b + |a - b|` is twice the larger one.
+pub(super) fn largest_of_four(
+    distance: impl Fn(i64) -> i64,
+    most: i64,
+) -> Result<IntegerPlan, AnalyseError> {
+    let mut b = IntegerBuilder::new("largest", "max.onnx", SETS[1]);
+    let ends = range(0.0, most as f64);
+    let x = b.input("x", &[1, 4], ends, 59, one_scale(1.0, 0, most));
+    let same = b.table(Table {
+        name: "same".into(),
+        entries: (0..16).collect(),
+    });
+    // Less the half of a turn, a distance goes on negated.
+    let distance = b.table(Table {
+        name: "distance".into(),
+        entries: (0..16).map(|d| distance(d) - 8).collect(),
+    });
+    let fine = b.lookup(x, &[same], 57, "fine");
+    let rows = [(vec![(0, 4), (1, -4)], 0), (vec![(2, 4), (3, -4)], 0)];
+    let m = b.matrix(Matrix::from_rows("differences", 4, rows).unwrap());
+    let differences = b.linear(&[fine], m, 57, "first round");
+    let distances = |b: &mut IntegerBuilder, src, delta| {
+        let op = StepOp::Lookup {
+            src,
+            tables: vec![distance],
+            reads: vec![0],
+            slack: 0,
+            negacyclic: true,
+        };
+        b.push(op, delta, "distance")
+    };
+    let first = distances(&mut b, differences, 57);
+    let rows = [
+        (vec![(0, 1), (1, 1), (4, 1)], 8),
+        (vec![(2, 1), (3, 1), (5, 1)], 8),
+    ];
+    let m = b.matrix(Matrix::from_rows("twice", 6, rows).unwrap());
+    let twice = b.linear(&[fine, first], m, 57, "twice the larger ones");
+    let rows = [(vec![(0, 2), (1, -2)], 0)];
+    let m = b.matrix(Matrix::from_rows("difference", 2, rows).unwrap());
+    let difference = b.linear(&[twice], m, 57, "second round");
+    let second = distances(&mut b, difference, 58);
+    let rows = [(vec![(0, 1), (1, 1), (2, 1)], 16)];
+    let m = b.matrix(Matrix::from_rows("four times", 3, rows).unwrap());
+    let largest = b.linear(&[twice, second], m, 57, "four times the largest");
+    let y = b.lookup(largest, &[same], 59, "largest");
+    b.output("y", &[1, 1], ends, y, one_scale(1.0, 0, 0));
+    b.plan_mut().clear = clear();
+    b.finish()
+}
