@@ -313,6 +313,29 @@ fn the_plan_of_a_tree() {
     insta::assert_snapshot!("integer-tree", text);
 }
 
+#[test]
+fn one_bootstrap_compares_with_several_thresholds() {
+    let mut lists = trees::Lists::default();
+    lists.push(0, 0, ("BRANCH_LEQ", 0, 0.1), [1, 2]);
+    lists.push(0, 1, ("BRANCH_LEQ", 0, -0.4), [3, 4]);
+    lists.push(0, 2, ("BRANCH_LEQ", 2, 0.2), [5, 6]);
+    lists.push(0, 5, ("BRANCH_LEQ", 0, 0.6), [7, 8]);
+    for id in [3, 4, 6, 7, 8] {
+        lists.push(0, id, ("LEAF", 0, 0.0), [0, 0]);
+        lists.leaf(0, id, id % 2, 1.0);
+    }
+    let module = lists.model(4, 2, false, &[]).import().unwrap();
+    let samples = samples(64);
+    let compiled = compile_integer(&module, &samples, &IntegerOptions::default()).unwrap();
+    let text = cipherloom_ir::integer::print(&compiled.plan);
+    let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with("table")).collect();
+    insta::assert_snapshot!("integer-shared-tree", lines.join("\n"));
+    // Three of the four comparisons are of one feature; the rest are the paths.
+    assert_eq!(compiled.plan.bootstraps(), 2 + 5);
+    let found = accuracy(&module, &compiled, &(samples, vec![0; 64]), true);
+    assert!(found.alike >= 60, "{found:?}");
+}
+
 /// The largest error of a plan without noise, over the largest output.
 fn error(module: &Module, options: &IntegerOptions) -> f64 {
     let samples = samples(128);

@@ -181,8 +181,19 @@ fn work(plan: &IntegerPlan, step: &cipherloom_ir::integer::Step, threads: u64) -
 
 /// Seconds that a run is expected to take on so many threads.
 pub(crate) fn integer_seconds(plan: &IntegerPlan, threads: usize) -> f64 {
-    let seconds = |step| work(plan, step, threads.max(1) as u64).1;
-    plan.steps.iter().map(seconds).sum()
+    let threads = threads.max(1) as u64;
+    let (mut seconds, mut next) = (0.0, 0);
+    while next < plan.steps.len() {
+        let together = plan.side_by_side(next);
+        next = together.end;
+        let steps = plan.steps.get(together).unwrap_or_default();
+        let count: u64 = steps.iter().map(|s| work(plan, s, threads).0).sum();
+        seconds += match steps {
+            [only] => work(plan, only, threads).1,
+            _ => count.div_ceil(threads) as f64 * lookup_seconds(&plan.params),
+        };
+    }
+    seconds
 }
 
 fn latency(plan: &IntegerPlan, threads: usize) -> ThreadLatency {

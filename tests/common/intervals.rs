@@ -34,20 +34,24 @@ pub fn intervals(plan: &IntegerPlan, inputs: &[Vec<i64>]) -> Vec<Vec<(i128, i128
                 slack,
                 ..
             } => {
-                assert_eq!(reads, &[0]);
-                let one = |(i, (lo, hi)): (usize, &(i128, i128))| {
+                let one = |read: i64, (i, (lo, hi)): (usize, &(i128, i128))| {
                     let table = &plan.tables[*tables.get(i).unwrap_or(&tables[0]) as usize];
                     let entry = 1_i128 << (63 - table.bits());
                     let index = |p: &i128| (p + entry / 2).div_euclid(entry) as i64;
                     let slack = i64::from(*slack);
-                    let (from, to) = (index(lo) - slack, index(hi) + slack);
+                    let (from, to) = (index(lo) - slack + read, index(hi) + slack + read);
                     // A whole turn holds every entry.
                     let found = (from..=to.min(from + (2 << table.bits()))).map(|i| table.at(i));
                     let (least, most) = (found.clone().min().unwrap(), found.max().unwrap());
                     let phase = |m: i64| i128::from(m) << step.log_delta;
                     (phase(least), phase(most))
                 };
-                registers[src].iter().enumerate().map(one).collect()
+                let operand = &registers[src];
+                let of = |read: &u32| {
+                    let read = i64::from(*read);
+                    operand.iter().enumerate().map(move |x| one(read, x))
+                };
+                reads.iter().flat_map(of).collect()
             }
         };
         registers.insert(step.dst, values);

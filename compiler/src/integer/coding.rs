@@ -223,6 +223,7 @@ pub(super) fn choose(
                     None => Readers::of(v, value.len, layers, intervals)
                         .amplitudes(&statistics.spreads[v], budget.bootstrap),
                 };
+                let amplitudes = layers.as_shared(v, amplitudes);
                 let negacyclic = layers.iter().any(|l| l.makes(v) && l.is_negacyclic());
                 let elements = amplitudes.into_iter().enumerate();
                 let elements: Vec<_> = elements.map(|(e, a)| (intervals.of(v, e), a)).collect();

@@ -3,7 +3,7 @@
 use super::coding::{Budget, Coding};
 use super::layers::{Layer, Layers, Reader};
 use super::network::{Kind, Network};
-use super::rows::{Maker, Rows};
+use super::rows::{Maker, Row, Rows};
 use super::scalar::Scalar;
 use super::statistics::Statistics;
 use super::{Evidence, LayerReport};
@@ -30,8 +30,23 @@ pub(super) struct Parts<'a> {
 pub(super) struct Emitter<'a> {
     parts: &'a Parts<'a>,
     builder: IntegerBuilder,
-    registers: BTreeMap<usize, Register>,
+    registers: BTreeMap<usize, Placed>,
     reports: Vec<LayerReport>,
+}
+
+/// Where a value is: registers, and for each element its place over all of them.
+struct Placed {
+    registers: Vec<Register>,
+    places: Vec<u32>,
+}
+
+impl Placed {
+    fn whole(register: Register, length: usize) -> Self {
+        Self {
+            registers: vec![register],
+            places: (0..length as u32).collect(),
+        }
+    }
 }
 
 /// A plan and what is known of its layers.
@@ -54,6 +69,7 @@ pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>),
     let maker = Maker {
         codings: parts.codings,
         statistics: parts.statistics,
+        bootstraps: &parts.layers.bootstraps,
         budget: parts.budget,
     };
     for layer in parts.layers.iter() {
@@ -63,13 +79,16 @@ pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>),
         };
         let rows = maker.rows(layer);
         let rows = rows.ok_or_else(|| fault(origin, "copies of a sum have the same weights"))?;
-        let sums = emitter.linear(layer, &rows, origin)?;
         match layer.reader {
             Reader::Lookup(v, function) => {
-                let register = emitter.lookup(layer, &rows, v, function, sums, origin);
-                emitter.registers.insert(v, register);
+                let placed = emitter.lookups(layer, &rows, (v, function), origin)?;
+                emitter.registers.insert(v, placed);
             }
-            Reader::Output(i) => emitter.output(i, &rows, sums),
+            Reader::Output(i) => {
+                let all: Vec<&Row> = rows.rows.iter().collect();
+                let sums = emitter.linear(layer, &rows, &all, origin)?;
+                emitter.output(i, &rows, sums);
+            }
         }
         emitter.report(layer, &rows, origin);
     }
@@ -112,44 +131,96 @@ impl Emitter<'_> {
         if let Some(port) = self.builder.plan_mut().inputs.last_mut() {
             (port.dtype, port.batched) = (input.dtype, input.batched);
         }
-        self.registers.insert(v, register);
+        let placed = Placed::whole(register, value.len);
+        self.registers.insert(v, placed);
         Ok(())
+    }
+
+    /// Where the columns of rows are, which count values one after the other: the registers, and the place of each column.
+    fn columns(&self, rows: &Rows) -> Option<(Vec<Register>, Vec<u32>)> {
+        let (mut registers, mut columns) = (vec![], vec![]);
+        for v in &rows.operands {
+            let placed = self.registers.get(v)?;
+            let start = columns.len() as u32;
+            registers.extend(&placed.registers);
+            columns.extend(placed.places.iter().map(|place| start + place));
+        }
+        Some((registers, columns))
     }
 
     fn linear(
         &mut self,
         layer: &Layer<'_>,
         rows: &Rows,
+        some: &[&Row],
         origin: &Origin,
     ) -> Result<Register, AnalyseError> {
-        let length = |v: &usize| self.parts.network.values[*v].len as u32;
-        let columns = rows.operands.iter().map(length).sum();
-        let list = rows.rows.iter().map(|r| (r.weights.clone(), r.bias));
+        let found = self.columns(rows);
+        let (operands, columns) = found.ok_or_else(|| fault(origin, "an operand is missing"))?;
+        let placed =
+            |(column, weight): &(u32, i64)| Some((*columns.get(*column as usize)?, *weight));
+        let list = some.iter().map(|r| {
+            let weights: Vec<(u32, i64)> = r.weights.iter().filter_map(placed).collect();
+            (weights, r.bias)
+        });
         let name = match layer.pending.name.as_str() {
             "" => "sum",
             name => name,
         };
-        let matrix = Matrix::from_rows(name, columns, list);
+        let matrix = Matrix::from_rows(name, columns.len() as u32, list);
         let matrix = matrix.ok_or_else(|| fault(origin, "the weights are too large"))?;
         let matrix = self.builder.matrix(matrix);
-        let operands: Option<Vec<Register>> = rows
-            .operands
-            .iter()
-            .map(|v| self.registers.get(v).copied())
-            .collect();
-        let operands = operands.ok_or_else(|| fault(origin, "an operand is missing"))?;
         let origin = origin.to_string();
         Ok(self
             .builder
             .linear(&operands, matrix, rows.log_delta, &origin))
     }
 
-    fn lookup(
+    /// A lookup for each list of places that rows are read at; all of them run side by side.
+    fn lookups(
         &mut self,
         layer: &Layer<'_>,
         rows: &Rows,
-        value: usize,
-        function: &Scalar,
+        made: (usize, &Scalar),
+        origin: &Origin,
+    ) -> Result<Placed, AnalyseError> {
+        let mut alike: BTreeMap<&[u32], Vec<usize>> = BTreeMap::new();
+        for (number, row) in rows.rows.iter().enumerate() {
+            alike.entry(&row.reads).or_default().push(number);
+        }
+        let mut sums = vec![];
+        for numbers in alike.into_values() {
+            let some: Vec<&Row> = numbers.iter().map(|n| &rows.rows[*n]).collect();
+            sums.push((self.linear(layer, rows, &some, origin)?, numbers));
+        }
+        let mut placed = Placed {
+            registers: vec![],
+            places: vec![0; self.parts.network.values[made.0].len],
+        };
+        let mut start = 0;
+        for (sums, numbers) in sums {
+            let some: Vec<&Row> = numbers.iter().map(|n| &rows.rows[*n]).collect();
+            let register = self.lookup(layer, (rows, &some), made, sums, origin);
+            placed.registers.push(register);
+            for (i, number) in numbers.iter().enumerate() {
+                let served = match &layer.shared {
+                    Some(groups) => groups[*number].as_slice(),
+                    None => &[rows.rows[*number].element],
+                };
+                for (read, element) in served.iter().enumerate() {
+                    placed.places[*element] = start + (read * numbers.len() + i) as u32;
+                }
+            }
+            start += some.iter().map(|row| row.reads.len() as u32).sum::<u32>();
+        }
+        Ok(placed)
+    }
+
+    fn lookup(
+        &mut self,
+        layer: &Layer<'_>,
+        (rows, some): (&Rows, &[&Row]),
+        (value, function): (usize, &Scalar),
         sums: Register,
         origin: &Origin,
     ) -> Register {
@@ -158,17 +229,17 @@ impl Emitter<'_> {
         let name = function.name();
         let step = layer.is_step();
         let mut tables = vec![];
-        for (number, row) in rows.rows.iter().enumerate() {
+        for row in some {
             let entry = |i: i64| {
                 if step {
                     // Below 0 the table is read negated.
-                    return coding.ends(number).1;
+                    return coding.ends(row.element).1;
                 }
                 // Of a folded table, the second half is the part below the middle, which is read negated.
                 let below = layer.fold.is_some() && i >= size / 2;
                 let at = if below { i - size } else { i };
                 let phase = (at << (63 - rows.bits)) as f64;
-                let found = coding.encode(number, function.eval(row.decode(phase)));
+                let found = coding.encode(row.element, function.eval(row.decode(phase)));
                 if below { -found } else { found }
             };
             let entries = (0..size).map(entry).collect();
@@ -181,7 +252,7 @@ impl Emitter<'_> {
         let op = StepOp::Lookup {
             src: sums,
             tables,
-            reads: vec![0],
+            reads: some.first().map_or(vec![0], |row| row.reads.clone()),
             slack: rows.slack,
             negacyclic: layer.is_negacyclic(),
         };
@@ -226,9 +297,10 @@ impl Emitter<'_> {
         for (layer, report) in self.parts.layers.iter().zip(&mut reports) {
             let found = match layer.reader {
                 Reader::Lookup(v, _) => {
-                    let register = self.registers.get(&v);
-                    let step = plan.steps.iter().find(|s| Some(&s.dst) == register);
-                    step.map(|s| s.log2_failure)
+                    let placed = self.registers.get(&v);
+                    let own = |r: &Register| placed.is_some_and(|p| p.registers.contains(r));
+                    let steps = plan.steps.iter().filter(|s| own(&s.dst));
+                    steps.map(|s| s.log2_failure).reduce(f64::max)
                 }
                 Reader::Output(i) => plan.outputs.get(i).map(|o| o.log2_failure),
             };

@@ -20,6 +20,8 @@ pub(super) struct Wish {
     pub(super) own: bool,
     /// Whether tables go on reflected ([`super::fold`]).
     pub(super) folded: bool,
+    /// Whether one bootstrap compares a sum with several thresholds ([`super::shared`]).
+    pub(super) shared: bool,
 }
 
 /// Ranges of single elements are wider than the samples' by this factor,

@@ -3,9 +3,10 @@
 
 use super::coding::Budget;
 use super::fold::{Fold, Ranges};
-use super::intervals::Intervals;
+use super::intervals::{Intervals, Wish};
 use super::network::{Kind, Network};
 use super::scalar::Scalar;
+use super::shared::{self, Bootstraps};
 use super::statistics::{Spread, Statistics, apply, spread};
 use crate::lower::network::pending::Pending;
 
@@ -54,6 +55,8 @@ pub(super) struct Layer<'n> {
     pub(super) variances: Vec<f64>,
     pub(super) exact: Option<Exact>,
     pub(super) fold: Option<Fold>,
+    /// Rows that one bootstrap serves, each group by ascending constant.
+    pub(super) shared: Option<Vec<Vec<usize>>>,
     /// How often each row is there.
     pub(super) copies: usize,
 }
@@ -73,6 +76,20 @@ impl Layer<'_> {
         matches!(self.reader, Reader::Lookup(_, function) if function.is_step())
     }
 
+    /// For each bootstrap, the row that it computes, and by how much the constants of all rows that it serves are above that one's.
+    pub(super) fn bootstraps(&self) -> Vec<(usize, Vec<f64>)> {
+        let bias = |row: &usize| self.pending.bias.get(*row).copied().unwrap_or(0.0);
+        let above = |rows: &Vec<usize>| {
+            let first = *rows.first()?;
+            let above = rows.iter().map(|row| bias(row) - bias(&first));
+            Some((first, above.collect()))
+        };
+        match &self.shared {
+            Some(groups) => groups.iter().filter_map(above).collect(),
+            None => (0..self.gains.len()).map(|row| (row, vec![0.0])).collect(),
+        }
+    }
+
     /// Whether tables are read negated too.
     pub(super) fn is_negacyclic(&self) -> bool {
         self.is_step() || self.fold.is_some()
@@ -80,7 +97,10 @@ impl Layer<'_> {
 }
 
 /// All layers, in the order of the values; outputs last.
-pub(super) struct Layers<'n>(Vec<Layer<'n>>);
+pub(super) struct Layers<'n> {
+    list: Vec<Layer<'n>>,
+    pub(super) bootstraps: Bootstraps,
+}
 
 impl<'n> Layers<'n> {
     /// The layers; where lookups are folded, the intervals become those of what they yield.
@@ -89,8 +109,9 @@ impl<'n> Layers<'n> {
         statistics: &Statistics,
         intervals: &mut Intervals,
         budget: &Budget,
-        folded: bool,
+        wish: Wish,
     ) -> Self {
+        let mut bootstraps = Bootstraps::default();
         let live = network.live();
         let lookups = network.values.iter().enumerate().filter(|(v, _)| live[*v]);
         let lookups = lookups.filter_map(|(v, value)| match &value.kind {
@@ -109,14 +130,24 @@ impl<'n> Layers<'n> {
                 variances: spreads.iter().map(|s| s.variance).collect(),
                 exact: None,
                 fold: None,
+                shared: None,
                 copies: match reader {
                     Reader::Lookup(v, _) => network.values[v].copies,
                     Reader::Output(_) => 1,
                 },
             };
             layer.gains = gains(&layer, &ends, budget);
-            layer.exact = exact(network, &layer, budget);
-            if folded {
+            layer.exact = exact(network, &layer, &bootstraps, budget);
+            if let (Reader::Lookup(v, _), Some(groups)) = (reader, thresholds(&layer, wish)) {
+                for rows in &groups {
+                    let gains = rows.iter().map(|row| layer.gains[*row]);
+                    let least = gains.fold(f64::INFINITY, f64::min);
+                    rows.iter().for_each(|row| layer.gains[*row] = least);
+                }
+                bootstraps.note(v, &groups);
+                layer.shared = Some(groups);
+            }
+            if wish.folded {
                 layer.fold = fold(&layer, &spreads, &ends, intervals, budget);
             }
             if let (Reader::Lookup(v, _), Some(fold)) = (layer.reader, &layer.fold) {
@@ -129,12 +160,34 @@ impl<'n> Layers<'n> {
             }
             layer
         };
-        Self(lookups.chain(outputs).map(layer).collect())
+        let list = lookups.chain(outputs).map(layer).collect();
+        Self { list, bootstraps }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Layer<'n>> {
-        self.0.iter()
+        self.list.iter()
     }
+}
+
+impl Layers<'_> {
+    /// The amplitudes of a value's elements where those of one bootstrap have one: the largest of them.
+    pub(super) fn as_shared(&self, value: usize, mut amplitudes: Vec<f64>) -> Vec<f64> {
+        let groups = self.iter().filter(|l| l.makes(value));
+        for rows in groups.filter_map(|l| l.shared.as_ref()).flatten() {
+            let most = rows.iter().map(|r| amplitudes[*r]).fold(0.0, f64::max);
+            rows.iter().for_each(|row| amplitudes[*row] = most);
+        }
+        amplitudes
+    }
+}
+
+/// The rows that differ by their thresholds alone, where there are such.
+fn thresholds(layer: &Layer<'_>, wish: Wish) -> Option<Vec<Vec<usize>>> {
+    if !wish.shared || !layer.is_step() || layer.exact.is_some() || layer.copies != 1 {
+        return None;
+    }
+    let groups = shared::groups(layer.pending);
+    (groups.len() < layer.gains.len()).then_some(groups)
 }
 
 /// What the samples tell of each row.
@@ -208,7 +261,12 @@ fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
 }
 
 /// The exact form of a lookup, where it has one: all operands are truth values, and all weights multiples of the smallest.
-fn exact(network: &Network, layer: &Layer<'_>, budget: &Budget) -> Option<Exact> {
+fn exact(
+    network: &Network,
+    layer: &Layer<'_>,
+    bootstraps: &Bootstraps,
+    budget: &Budget,
+) -> Option<Exact> {
     let Reader::Lookup(_, function) = layer.reader else {
         return None;
     };
@@ -221,13 +279,14 @@ fn exact(network: &Network, layer: &Layer<'_>, budget: &Budget) -> Option<Exact>
     let weight = sizes.fold(f64::INFINITY, f64::min);
     let (mut origins, mut bits, mut most) = (vec![], 1, 0.0);
     for (row, bias) in pending.bias.iter().enumerate() {
-        let (mut lo, mut hi, mut squares) = (0.0, 0.0, 0.0);
-        for (_, w) in terms().flat_map(|(_, m)| m.row(row)) {
+        let (mut lo, mut hi, mut wholes) = (0.0, 0.0, vec![]);
+        let entries = terms().flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
+        for (value, element, w) in entries {
             let whole = libm::round(w / weight);
             if whole.abs() > MOST_EXACT || (whole * weight - w).abs() > 1e-9 * weight {
                 return None;
             }
-            squares += whole * whole;
+            wholes.push((value, element, whole));
             if whole > 0.0 {
                 hi += whole;
             } else {
@@ -240,7 +299,7 @@ fn exact(network: &Network, layer: &Layer<'_>, budget: &Budget) -> Option<Exact>
         } else {
             lo
         };
-        most = f64::max(most, squares);
+        most = f64::max(most, bootstraps.variance(wholes.into_iter()));
         while lo - origin < -libm::exp2(f64::from(bits))
             || hi - origin >= libm::exp2(f64::from(bits))
         {

@@ -30,6 +30,7 @@ mod samples;
 mod scalar;
 mod search;
 mod select;
+mod shared;
 mod squares;
 mod statistics;
 

@@ -2,6 +2,7 @@
 
 use super::coding::{Budget, Coding};
 use super::layers::{Exact, Layer, TABLE_BITS};
+use super::shared::Bootstraps;
 use super::statistics::Statistics;
 
 /// A row's gain is lowered by this factor until its sums fit.
@@ -20,6 +21,10 @@ pub(super) struct Row {
     pub(super) weights: Vec<(u32, i64)>,
     /// In units of the result's delta exponent.
     pub(super) bias: i64,
+    /// Which element of the layer it is.
+    pub(super) element: usize,
+    /// How many entries further on the results of its bootstrap are read.
+    pub(super) reads: Vec<u32>,
     /// What the phase 0 stands for.
     origin: f64,
     /// Words of the phase for a difference of 1.
@@ -52,6 +57,7 @@ pub(super) struct Rows {
 
 /// An entry of a row: operand, element, column and factor.
 struct Entry<'a> {
+    value: usize,
     coding: &'a Coding,
     element: usize,
     column: u32,
@@ -63,6 +69,7 @@ struct Entry<'a> {
 pub(super) struct Maker<'a> {
     pub(super) codings: &'a [Coding],
     pub(super) statistics: &'a Statistics,
+    pub(super) bootstraps: &'a Bootstraps,
     pub(super) budget: &'a Budget,
 }
 
@@ -76,7 +83,11 @@ impl Maker<'_> {
             .collect();
         let deltas = operands.iter().map(|v| self.codings[*v].log_delta);
         let log_delta = deltas.min().unwrap_or(0);
-        let bits = TABLE_BITS.min(self.budget.set.max_table_bits());
+        // Thresholds that one bootstrap serves are whole entries apart.
+        let bits = match layer.shared {
+            Some(_) => self.budget.set.max_table_bits(),
+            None => TABLE_BITS.min(self.budget.set.max_table_bits()),
+        };
         let mut made = Rows {
             operands,
             rows: vec![],
@@ -89,26 +100,28 @@ impl Maker<'_> {
             made.rows = self.exact(layer, exact, log_delta);
             return Some(made);
         }
-        let rows: Vec<Row> = (0..layer.gains.len())
-            .map(|row| self.row(layer, row, layer.gains[row]))
+        let served = layer.bootstraps();
+        let rows: Vec<Row> = served
+            .iter()
+            .map(|(row, _)| self.row(layer, *row, layer.gains[*row]))
             .collect();
         let most = rows.iter().map(|r| r.variance).fold(0.0, f64::max);
         let reader = Reading::of(layer, self.budget, log_delta, bits, most);
         made.slack = reader.slack;
         let own = (rows.len() / layer.copies).max(1);
-        for (number, mut row) in rows.into_iter().enumerate() {
-            let mut gain = layer.gains[number];
-            let centre = layer.fold.as_ref().map_or(0.0, |f| f.centres[number]);
+        for (number, (mut row, (element, above))) in rows.into_iter().zip(&served).enumerate() {
+            let mut gain = layer.gains[*element];
+            let centre = layer.fold.as_ref().map_or(0.0, |f| f.centres[*element]);
             let is_copy = |row: &Row, made: &[Row]| {
                 let mut copies = made.iter().skip(number % own).step_by(own);
                 copies.any(|copy| copy.weights == row.weights)
             };
             for _ in 0..MAX_SHRINKS {
-                if !is_copy(&row, &made.rows) && reader.place(&mut row, centre) {
+                if !is_copy(&row, &made.rows) && reader.place(&mut row, centre, above) {
                     break;
                 }
                 gain *= SHRINK;
-                row = self.row(layer, number, gain);
+                row = self.row(layer, *element, gain);
             }
             if is_copy(&row, &made.rows) {
                 return None;
@@ -128,6 +141,7 @@ impl Maker<'_> {
             for (element, weight) in matrix.row(row) {
                 let spread = self.statistics.spreads[*value][element];
                 entries.push(Entry {
+                    value: *value,
                     coding: &self.codings[*value],
                     element,
                     column: start + element as u32,
@@ -147,9 +161,12 @@ impl Maker<'_> {
         let (mut fit, mut size) = (0.0, 0.0);
         let mut made = Row {
             origin: layer.pending.bias[row],
+            element: row,
+            reads: vec![0],
             ..Row::default()
         };
         let entries = self.entries(layer, row);
+        let mut deviations = vec![];
         for e in &entries {
             let unit = e.coding.unit(e.element);
             let step = libm::exp2(f64::from(e.coding.log_delta));
@@ -157,7 +174,8 @@ impl Maker<'_> {
             let weight = libm::round(exact).clamp(-MAX_WEIGHT, MAX_WEIGHT);
             if weight != 0.0 {
                 made.weights.push((e.column, weight as i64));
-                made.variance += weight * weight * e.coding.variance;
+                let deviation = weight * libm::sqrt(e.coding.variance);
+                deviations.push((e.value, e.element, deviation));
                 let words = (weight as i128) << e.coding.log_delta;
                 let (lo, hi) = e.coding.ends(e.element);
                 let (a, b) = (words * i128::from(lo), words * i128::from(hi));
@@ -169,6 +187,7 @@ impl Maker<'_> {
             fit += weight * exact * scale;
             size += exact * exact * scale;
         }
+        made.variance = self.bootstraps.variance(deviations.into_iter());
         made.gain = if layer.is_output() || fit <= 0.0 {
             words
         } else {
@@ -193,6 +212,8 @@ impl Maker<'_> {
             let mut made = Row {
                 gain: unit / exact.weight,
                 origin: layer.pending.bias[number] + *origin as f64 * exact.weight,
+                element: number,
+                reads: vec![0],
                 ..Row::default()
             };
             let mut shift = -(*origin as f64) * unit;
@@ -255,11 +276,15 @@ impl Reading {
     }
 
     /// Sets a row's bias so that its phases lie where they are read; false where they do not fit. A folded table's middle
-    /// is at `centre`.
-    fn place(&self, row: &mut Row, centre: f64) -> bool {
+    /// is at `centre`; results are read for numbers that are so much `above` the row's.
+    fn place(&self, row: &mut Row, centre: f64, above: &[f64]) -> bool {
         let (lo, hi) = row.ends;
         let (unit, entry) = (1_i128 << self.log_delta, 1_i128 << self.log_entry);
         let half = 1_i128 << 63;
+        // A conversion saturates.
+        let read = |above: &f64| libm::round(above * row.gain / entry as f64) as u32;
+        let reads: Vec<u32> = above.iter().map(read).collect();
+        let farthest = i128::from(reads.iter().copied().max().unwrap_or(0)) * entry;
         // The phase that stands for 0, before a bias.
         let zero = -row.origin * row.gain;
         let in_units = |phase: f64| libm::round(phase / unit as f64);
@@ -269,7 +294,7 @@ impl Reading {
                 // Index 0 begins half an entry below the phase 0: there the sign changes.
                 let bias = in_units(-zero - 0.5 * entry as f64);
                 let far = i128::from(self.slack) * entry;
-                (bias, far - half, half - far - entry)
+                (bias, far - half, half - far - entry - farthest)
             }
             Kind::Folded => {
                 let middle = (centre - row.origin) * row.gain;
@@ -284,9 +309,10 @@ impl Reading {
                 (bias, far, half - far - entry)
             }
         };
-        if bias.abs() >= libm::exp2(52.0) {
+        if bias.abs() >= libm::exp2(52.0) || farthest >= half {
             return false;
         }
+        row.reads = reads;
         row.bias = bias as i64;
         let shift = i128::from(row.bias) * unit;
         if lo + shift < least || hi + shift > most {

@@ -47,6 +47,14 @@ impl Trial {
         (self.compiled.agrees, self.score)
     }
 
+    /// Whether it is to be taken instead of another one; where none keeps what was asked for, a dearer one has to be much better.
+    fn beats(&self, other: &Self) -> bool {
+        if self.compiled.agrees == other.compiled.agrees && self.bootstraps() > other.bootstraps() {
+            return self.score > other.score + GAIN;
+        }
+        self.rank() > other.rank()
+    }
+
     fn bootstraps(&self) -> f64 {
         self.compiled.plan.estimates.bootstraps as f64
     }
@@ -106,7 +114,15 @@ impl Search<'_> {
         let mut best: Option<Trial> = None;
         let mut last = AnalyseError(vec![]);
         // What is far from the samples is safer with wide ranges, and with tables that are not folded.
-        for (own, folded) in [(false, false), (true, false), (false, true), (true, true)] {
+        let forms = [(false, false), (true, false), (false, true), (true, true)];
+        // One lookup for several thresholds is cheaper; one for each may be finer.
+        let shared = if network.shares() {
+            &[true, false][..]
+        } else {
+            &[false]
+        };
+        let all = shared.iter().flat_map(|s| forms.map(|(o, f)| (*s, o, f)));
+        for (shared, own, folded) in all {
             let cautions = match &best {
                 Some(best) if best.compiled.agrees => break,
                 Some(best) => around(best.wish.caution).to_vec(),
@@ -118,9 +134,10 @@ impl Search<'_> {
                     caution,
                     own,
                     folded,
+                    shared,
                 };
                 match self.attempt(set, network, statistics, wish) {
-                    Ok(trial) if best.as_ref().is_none_or(|b| trial.rank() > b.rank()) => {
+                    Ok(trial) if best.as_ref().is_none_or(|b| trial.beats(b)) => {
                         best = Some(trial);
                     }
                     Ok(_) => {}
@@ -204,7 +221,7 @@ impl Search<'_> {
         let options = self.options;
         let budget = Budget::new(set, options.log2_failure);
         let mut intervals = Intervals::choose(&network, &statistics, &budget, options.margin, wish);
-        let layers = Layers::of(&network, &statistics, &mut intervals, &budget, wish.folded);
+        let layers = Layers::of(&network, &statistics, &mut intervals, &budget, wish);
         let codings = coding::choose(
             &network,
             &layers,

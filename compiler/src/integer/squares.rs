@@ -4,6 +4,7 @@
 use super::error::IntegerError;
 use super::network::Builder;
 use super::scalar::Scalar;
+use super::shared::{RowForm, form};
 use crate::lower::network::pending::Pending;
 use crate::lower::sparse;
 use cipherloom_ir::NodeId;
@@ -13,12 +14,10 @@ impl Builder<'_> {
     /// The square of each element.
     pub(super) fn square(&mut self, id: NodeId, x: &Pending) -> Result<Pending, IntegerError> {
         let count = x.bias.len();
-        let mut forms: BTreeMap<Vec<(usize, usize, u64)>, usize> = BTreeMap::new();
+        let mut forms: BTreeMap<RowForm, usize> = BTreeMap::new();
         let (mut first, mut sources) = (vec![], vec![]);
         for row in 0..count {
-            let entries = x.terms.iter();
-            let entries = entries.flat_map(|(v, m)| m.row(row).map(|(c, w)| (*v, c, w.to_bits())));
-            let form = *forms.entry(entries.collect()).or_insert_with(|| {
+            let form = *forms.entry(form(x, row)).or_insert_with(|| {
                 first.push(Some(row));
                 first.len() - 1
             });

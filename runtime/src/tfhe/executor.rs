@@ -1,7 +1,7 @@
 //! Executes a plan's steps on registers. A register lives from the step that writes it to the last that reads it.
 
 use super::linear;
-use super::lookup::Bootstrapper;
+use super::lookup::{Bootstrapper, Lookup};
 use crate::ServerError;
 use cipherloom_ir::integer::{IntegerPlan, Step, StepOp};
 use cipherloom_ir::plan::Register;
@@ -26,10 +26,14 @@ impl Executor<'_> {
         let mut registers: BTreeMap<Register, Vec<u64>> = BTreeMap::new();
         let ports = self.plan.inputs.iter().map(|port| port.register);
         registers.extend(ports.zip(inputs));
-        for step in &self.plan.steps {
-            let words = self.step(step, &registers, done)?;
-            registers.insert(step.dst, words);
-            for register in &step.free {
+        let mut next = 0;
+        while next < self.plan.steps.len() {
+            let together = self.plan.side_by_side(next);
+            next = together.end;
+            let steps = self.plan.steps.get(together).unwrap_or_default();
+            let results = self.steps(steps, &registers, done)?;
+            registers.extend(steps.iter().map(|s| s.dst).zip(results));
+            for register in steps.iter().flat_map(|s| &s.free) {
                 registers.remove(register);
             }
         }
@@ -38,41 +42,52 @@ impl Executor<'_> {
         ports.map(output).collect()
     }
 
-    fn step(
+    /// The results of a linear step, or of lookups that run side by side.
+    fn steps(
         &self,
-        step: &Step,
+        steps: &[Step],
         registers: &BTreeMap<Register, Vec<u64>>,
         done: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u64>, ServerError> {
-        let words = self.plan.params.ciphertext_words();
-        match &step.op {
-            StepOp::Linear { src, matrix } => {
-                let missing = || ServerError::Malformed(format!("there is no matrix {matrix}"));
-                let matrix = self
-                    .plan
-                    .matrices
-                    .get(*matrix as usize)
-                    .ok_or_else(missing)?;
-                let operands = src
-                    .iter()
-                    .map(|register| value(registers, *register))
-                    .collect::<Result<Vec<_>, _>>()?;
-                Ok(linear::apply(
-                    matrix,
-                    &operands,
-                    self.samples,
-                    words,
-                    step.log_delta,
-                ))
-            }
-            StepOp::Lookup {
-                src, tables, reads, ..
-            } => {
-                let operand = value(registers, *src)?;
-                self.bootstrapper
-                    .lookup(operand, self.samples, tables, reads, step.log_delta, done)
+    ) -> Result<Vec<Vec<u64>>, ServerError> {
+        let mut lookups = Vec::with_capacity(steps.len());
+        for step in steps {
+            match &step.op {
+                StepOp::Linear { src, matrix } => {
+                    return Ok(vec![self.linear(step, src, *matrix, registers)?]);
+                }
+                StepOp::Lookup {
+                    src, tables, reads, ..
+                } => lookups.push(Lookup {
+                    operand: value(registers, *src)?,
+                    tables,
+                    reads,
+                    log_delta: step.log_delta,
+                }),
             }
         }
+        self.bootstrapper.lookups(&lookups, self.samples, done)
+    }
+
+    fn linear(
+        &self,
+        step: &Step,
+        src: &[Register],
+        matrix: u32,
+        registers: &BTreeMap<Register, Vec<u64>>,
+    ) -> Result<Vec<u64>, ServerError> {
+        let missing = || ServerError::Malformed(format!("there is no matrix {matrix}"));
+        let found = self.plan.matrices.get(matrix as usize);
+        let operands = src
+            .iter()
+            .map(|register| value(registers, *register))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(linear::apply(
+            found.ok_or_else(missing)?,
+            &operands,
+            self.samples,
+            self.plan.params.ciphertext_words(),
+            step.log_delta,
+        ))
     }
 }
 

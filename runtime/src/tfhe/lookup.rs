@@ -23,6 +23,15 @@ pub(super) struct Bootstrapper {
     widths: BTreeMap<u32, usize>,
 }
 
+/// A lookup step with what it reads.
+pub(super) struct Lookup<'a> {
+    /// The words of all elements of all samples.
+    pub(super) operand: &'a [u64],
+    pub(super) tables: &'a [u32],
+    pub(super) reads: &'a [u32],
+    pub(super) log_delta: u32,
+}
+
 /// What a thread needs for its bootstraps.
 struct Scratch {
     small: LweCiphertextOwned<u64>,
@@ -131,49 +140,52 @@ impl Bootstrapper {
         }
     }
 
-    /// Looks up all elements of all samples: for each sample the outputs of the first read, then those of the second and so on.
-    /// `done` is told the number of each group of bootstraps that is done.
-    pub(super) fn lookup(
+    /// Makes lookups side by side, all elements of all samples: of each lookup, for each sample the outputs of the first read, then
+    /// those of the second and so on. `done` is told the number of each group of bootstraps that is done.
+    pub(super) fn lookups(
         &self,
-        operand: &[u64],
+        lookups: &[Lookup<'_>],
         samples: usize,
-        tables: &[u32],
-        reads: &[u32],
-        log_delta: u32,
         done: &mut dyn FnMut(usize),
-    ) -> Result<Vec<u64>, ServerError> {
+    ) -> Result<Vec<Vec<u64>>, ServerError> {
         let words = self.set.ciphertext_words();
-        let count = operand.len() / words;
-        let length = count / samples.max(1);
-        let mut result = vec![0_u64; count * reads.len() * words];
-        let group = PER_REPORT * rayon::current_num_threads();
-        for first in (0..count).step_by(group) {
-            let elements = first..count.min(first + group);
-            let outputs: Vec<Vec<u64>> = elements
-                .clone()
-                .into_par_iter()
+        let count = |lookup: &Lookup<'_>| lookup.operand.len() / words;
+        let empty = |lookup: &Lookup<'_>| vec![0_u64; count(lookup) * lookup.reads.len() * words];
+        let mut results: Vec<Vec<u64>> = lookups.iter().map(empty).collect();
+        let numbered = lookups.iter().enumerate();
+        let elements: Vec<(usize, &Lookup<'_>, usize)> = numbered
+            .flat_map(|(number, lookup)| (0..count(lookup)).map(move |i| (number, lookup, i)))
+            .collect();
+        for group in elements.chunks(PER_REPORT * rayon::current_num_threads()) {
+            let outputs: Vec<Vec<u64>> = group
+                .par_iter()
                 .map_init(
                     || self.scratch(),
-                    |scratch, i| {
-                        let input = operand.get(i * words..(i + 1) * words).unwrap_or_default();
-                        let table = tables.get(i % length.max(1)).or(tables.first());
-                        let table = table.copied().unwrap_or(u32::MAX);
-                        self.bootstrap(scratch, input, (table, log_delta), reads)
+                    |scratch, (_, lookup, i)| {
+                        let input = lookup.operand.get(i * words..(i + 1) * words);
+                        let length = count(lookup) / samples.max(1);
+                        let table = lookup.tables.get(i % length.max(1));
+                        let table = table.or(lookup.tables.first()).copied();
+                        let table = (table.unwrap_or(u32::MAX), lookup.log_delta);
+                        self.bootstrap(scratch, input.unwrap_or_default(), table, lookup.reads)
                     },
                 )
                 .collect::<Result<_, _>>()?;
-            for (i, output) in elements.clone().zip(outputs) {
+            for ((number, lookup, i), output) in group.iter().zip(outputs) {
+                let length = count(lookup) / samples.max(1);
                 let (sample, element) = (i / length.max(1), i % length.max(1));
                 for (r, output) in output.chunks(words).enumerate() {
-                    let place = (sample * reads.len() + r) * length + element;
-                    if let Some(target) = result.get_mut(place * words..(place + 1) * words) {
+                    let place = (sample * lookup.reads.len() + r) * length + element;
+                    let target = results.get_mut(*number);
+                    let target = target.and_then(|t| t.get_mut(place * words..(place + 1) * words));
+                    if let Some(target) = target {
                         target.copy_from_slice(output);
                     }
                 }
             }
-            done(elements.len());
+            done(group.len());
         }
-        Ok(result)
+        Ok(results)
     }
 
     /// One bootstrap: the outputs of all reads, one after the other.
