@@ -8,6 +8,8 @@
 #[path = "common/build.rs"]
 mod build;
 mod common;
+#[path = "integer/forests.rs"]
+mod forests;
 #[path = "common/trees.rs"]
 mod trees;
 

@@ -4,7 +4,7 @@ use super::clear::Elem;
 use super::error::{ModelFault, Refusal, Subject};
 use super::{IR_VERSIONS, OPSETS, op};
 use onnx_protobuf::tensor_shape_proto::dimension::Value as Size;
-use onnx_protobuf::{ModelProto, ValueInfoProto};
+use onnx_protobuf::{ModelProto, NodeProto, ValueInfoProto};
 use std::collections::BTreeSet;
 
 /// A dimension as declared.
@@ -176,7 +176,11 @@ pub(super) fn versions(model: &ModelProto, faults: &mut Vec<ModelFault>) -> Opti
             Some("export again with `target_opset={\"ai.onnx.ml\": 3}`"),
         );
     }
+    // Converters of trees write nothing of ONNX's own operators, and no version of them.
+    let foreign = |n: &NodeProto| n.domain == op::ml::DOMAIN;
+    let needless = !ml.is_empty() && model.graph.node.iter().all(foreign);
     match versions(is_own_domain)[..] {
+        [] if needless => Some(*OPSETS.end()),
         [] => {
             fault(
                 "it does not say which version of ONNX's operators it uses (no opset_import)"

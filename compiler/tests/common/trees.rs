@@ -196,7 +196,7 @@ impl Lists {
         attributes.push(if regressor {
             ("n_targets", A::I(classes as i64))
         } else {
-            ("classlabels_ints", A::Is((0..classes as i64).collect()))
+            ("classlabels_int64s", A::Is((0..classes as i64).collect()))
         });
         attributes.extend(more.iter().cloned());
         let (op, outputs) = if regressor {

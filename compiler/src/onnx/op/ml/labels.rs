@@ -20,7 +20,9 @@ pub(super) enum Labels {
 impl Labels {
     /// Reads the attributes, of which one must name a class.
     pub(super) fn of(call: &mut Call<'_>) -> Result<Self, Refusal> {
-        let numbers = call.ints("classlabels_ints")?.unwrap_or_default();
+        // Classifiers of trees have a name of their own for the numbers.
+        let mut numbers = call.ints("classlabels_ints")?.unwrap_or_default();
+        numbers.extend(call.ints("classlabels_int64s")?.unwrap_or_default());
         let words = call.strings("classlabels_strings")?.unwrap_or_default();
         match (numbers.is_empty(), words.is_empty()) {
             (false, true) => Ok(Self::Numbers(numbers)),
