@@ -15,8 +15,8 @@ use std::process::{Command, Output};
 /// What measures a page from within, and leaves its findings in the document.
 const MEASURE: &str = include_str!("browser/measure.js");
 
-/// How wide the window is (Chromium makes none of less than 500 pixels), and whether dark colours are wished for.
-const WINDOWS: [(u32, bool); 2] = [(1280, false), (500, true)];
+/// How wide a page is shown, and whether dark colours are wished for.
+const VIEWS: [(u32, bool); 3] = [(1280, false), (480, true), (400, false)];
 
 fn chromium() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -35,7 +35,7 @@ fn chromium() -> Option<PathBuf> {
 }
 
 /// Opens a page and yields the document as it is once it is loaded, and what the browser logged.
-fn open(browser: &Path, page: &Path, (width, dark): (u32, bool)) -> Output {
+fn open(browser: &Path, page: &Path, dark: bool) -> Output {
     let profile = tempfile::tempdir().unwrap();
     let mut command = Command::new(browser);
     command.args([
@@ -50,8 +50,8 @@ fn open(browser: &Path, page: &Path, (width, dark): (u32, bool)) -> Output {
         "--enable-logging=stderr",
         "--hide-scrollbars",
         "--dump-dom",
+        "--window-size=1300,900",
     ]);
-    command.arg(format!("--window-size={width},900"));
     if dark {
         command.arg("--force-dark-mode");
     }
@@ -68,22 +68,21 @@ fn console(output: &Output) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
-/// The page as it is must not have anything to complain about; a copy without its policy measures itself.
-fn measured(browser: &Path, dir: &Path, page: &str, window: (u32, bool)) -> Value {
-    let (original, copy) = (dir.join("page.html"), dir.join("copy.html"));
-    std::fs::write(&original, page).unwrap();
-    let shown = open(browser, &original, window);
-    assert_eq!(console(&shown), [""; 0]);
-    assert!(String::from_utf8_lossy(&shown.stdout).contains("</html>"));
+/// What a copy of the page without its policy measures in itself, in a frame: windows are not made as narrow as telephones.
+fn measured(browser: &Path, dir: &Path, page: &str, (width, dark): (u32, bool)) -> Value {
     let policy = page.find("<meta http-equiv").unwrap();
     let end = policy + page[policy..].find('>').unwrap() + 1;
-    let measuring = format!(
-        "{}{}<script>{MEASURE}</script></body></html>",
-        &page[..policy],
-        page[end..].strip_suffix("</body></html>\n").unwrap()
+    let (front, back) = (&page[..policy], &page[end..]);
+    let back = back.strip_suffix("</body></html>\n").unwrap();
+    let inner = format!("{front}{back}<script>{MEASURE}</script></body></html>");
+    let quoted = inner.replace('&', "&amp;").replace('"', "&quot;");
+    let outer = format!(
+        "<!DOCTYPE html><html style=\"color-scheme:light dark\"><body style=\"margin:0\">\
+         <iframe style=\"border:0;width:{width}px;height:900px\" srcdoc=\"{quoted}\"></iframe></body></html>"
     );
-    std::fs::write(&copy, measuring).unwrap();
-    let shown = open(browser, &copy, window);
+    let file = dir.join("frame.html");
+    std::fs::write(&file, outer).unwrap();
+    let shown = open(browser, &file, dark);
     assert_eq!(console(&shown), [""; 0]);
     let document = String::from_utf8_lossy(&shown.stdout).into_owned();
     let (_, rest) = document.split_once("<pre id=\"found\">").unwrap();
@@ -92,17 +91,23 @@ fn measured(browser: &Path, dir: &Path, page: &str, window: (u32, bool)) -> Valu
     serde_json::from_str(&plain.replace("&amp;", "&")).unwrap()
 }
 
-/// Compares what a browser shows with the report, in each window.
+/// Compares what a browser shows with the report, in each view.
 fn check(dir: &Path, plan: &str) -> Option<Value> {
     let browser = chromium()?;
     let page = ok(dir, &format!("explain {plan} --format html"));
     let report = json(dir, &format!("explain {plan}"));
+    // The page as it is gives nothing to complain about.
+    let file = dir.join("page.html");
+    std::fs::write(&file, &page).unwrap();
+    let shown = open(&browser, &file, false);
+    assert_eq!(console(&shown), [""; 0]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("</html>"));
     let mut last = None;
-    for window in WINDOWS {
-        let found = measured(&browser, dir, &page, window);
-        println!("{window:?} {found:#}");
-        assert_eq!(found["width"], window.0, "the window's width");
-        assert_eq!(found["dark"], window.1, "the wished-for colours");
+    for view in VIEWS {
+        let found = measured(&browser, dir, &page, view);
+        println!("{view:?} {found:#}");
+        assert_eq!(found["width"], view.0);
+        assert_eq!(found["dark"], view.1);
         assert_eq!(found["title"], report["name"]);
         // Nothing is fetched, nothing lies over anything else, nothing is cut off or too small to read.
         for none in [
@@ -113,7 +118,7 @@ fn check(dir: &Path, plan: &str) -> Option<Value> {
             "tiny",
             "faint",
         ] {
-            assert_eq!(found[none], Value::Array(vec![]), "{none} at {window:?}");
+            assert_eq!(found[none], Value::Array(vec![]), "{none} at {view:?}");
         }
         let layers = report["layers"].as_array().unwrap();
         let steps = layers.iter().flat_map(|l| l["steps"].as_array().unwrap());

@@ -1,4 +1,4 @@
-// Measures the page that it is appended to, and writes what it finds into the document.
+// Measures the page that it is appended to, which is shown in a frame, and writes what it finds into the document around it.
 addEventListener("load", () => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const box = (element) => element.getBoundingClientRect();
@@ -95,8 +95,8 @@ addEventListener("load", () => {
     groups: all("table.steps tr.group td:first-child").map(text),
     times: all("table.steps tr:not(.group) td:last-child").map(text),
   };
-  const pre = document.createElement("pre");
+  const pre = parent.document.createElement("pre");
   pre.id = "found";
   pre.textContent = JSON.stringify(found);
-  document.body.append(pre);
+  parent.document.body.append(pre);
 });
