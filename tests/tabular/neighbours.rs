@@ -94,7 +94,9 @@ fn neighbours_of_whole_sets_run_encrypted() {
         let found = check(dir.path(), &model, (&training, &test), ("", 2));
         print(&format!("{set} {k} of {count}"), &found);
         let share = |part: &str, what: &str| found[part][what].as_f64().unwrap();
-        assert!(share("clear", "accuracy") - share("simulated", "accuracy") <= 0.011);
+        // One decision of the small halves is more than one point.
+        let most = (1.0 / test.rows.len() as f64).max(0.01) + 1e-9;
+        assert!(share("clear", "accuracy") - share("simulated", "accuracy") <= most);
     }
 }
 
