@@ -33,6 +33,7 @@ mod select;
 mod shared;
 mod squares;
 mod statistics;
+mod thresholds;
 
 use crate::data;
 use crate::pass::split_tail::split;
@@ -190,6 +191,7 @@ pub fn compile_integer(
     let elements: usize = network.values.iter().map(|v| v.len).sum();
     let count = (MAX_KEPT / elements.max(1)).clamp(SAMPLES.1, SAMPLES.0);
     let samples = spread(samples, count);
+    let network = network.with_thresholds_between(&samples);
     let clear = clear(&body, &samples, options)?;
     let samples = samples::with_made_up(samples, count, network.compares(), |sample| {
         statistics::evaluate(&network, sample).is_some()
