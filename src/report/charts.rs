@@ -1,7 +1,7 @@
 //! The page's drawings but for polynomials: the graph, the time of each layer, sizes, and level, noise and approximation error
 //! along the plan.
 
-use super::page::{Bar, MOST_ROWS, bars, escape, more};
+use super::page::{Bar, MOST_ROWS, Page, bars, escape, more};
 use super::plot::{Panel, key, open, range_of};
 use super::{GraphReport, Report, StepReport, human_bytes};
 use std::fmt::{Result, Write};
@@ -11,8 +11,22 @@ const LINE: f64 = 18.0;
 /// Characters of a name beside the graph.
 const MOST_CHARACTERS: usize = 50;
 
+/// The sections that pages of both backends begin with.
+pub(super) fn overview<'r>(
+    nodes: &GraphReport,
+    layers: impl Iterator<Item = (&'r str, f64)>,
+    bytes: &[(&str, u64)],
+    page: &mut Page,
+) -> Result {
+    page.section("Graph", |out| graph(nodes, out))?;
+    page.section("Expected time by layer, one thread", |out| {
+        times(layers, out)
+    })?;
+    page.section("Sizes", |out| sizes(bytes, out))
+}
+
 /// One node a line, in order; an arc leads from each to those that use it.
-pub(super) fn graph(graph: &GraphReport, out: &mut String) -> Result {
+fn graph(graph: &GraphReport, out: &mut String) -> Result {
     const LEFT: f64 = 96.0;
     let rows = graph.nodes.len().min(MOST_ROWS);
     let y = |row: usize| LINE * (row as f64 + 0.5);
@@ -67,7 +81,7 @@ fn shortened(text: &str) -> String {
 }
 
 /// A bar for each layer.
-pub(super) fn times<'r>(layers: impl Iterator<Item = (&'r str, f64)>, out: &mut String) -> Result {
+fn times<'r>(layers: impl Iterator<Item = (&'r str, f64)>, out: &mut String) -> Result {
     let rows = layers.map(|(name, seconds)| Bar {
         name,
         length: seconds,
@@ -77,7 +91,7 @@ pub(super) fn times<'r>(layers: impl Iterator<Item = (&'r str, f64)>, out: &mut 
 }
 
 /// A bar for each size in bytes.
-pub(super) fn sizes(rows: &[(&str, u64)], out: &mut String) -> Result {
+fn sizes(rows: &[(&str, u64)], out: &mut String) -> Result {
     let rows = rows.iter().map(|(name, bytes)| Bar {
         name,
         length: *bytes as f64,

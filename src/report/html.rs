@@ -1,6 +1,6 @@
 //! The report as one HTML page that needs no other file.
 
-use super::page::{Page, escape};
+use super::page::{Page, escape, group, grouped};
 use super::{Report, StepReport, charts, fits, text};
 use std::fmt::{Result, Write};
 
@@ -13,12 +13,8 @@ pub fn html(report: &Report) -> String {
 }
 
 fn sections(report: &Report, page: &mut Page) -> Result {
-    page.section("Graph", |out| charts::graph(&report.graph, out))?;
     let layers = report.layers.iter();
     let times = layers.map(|l| (l.layer.as_str(), l.latency_s));
-    page.section("Expected time by layer, one thread", |out| {
-        charts::times(times, out)
-    })?;
     let cost = &report.cost;
     let sizes = [
         ("evaluation keys", cost.eval_key_bytes),
@@ -28,7 +24,7 @@ fn sections(report: &Report, page: &mut Page) -> Result {
         ("inputs", cost.input_bytes),
         ("outputs", cost.output_bytes),
     ];
-    page.section("Sizes", |out| charts::sizes(&sizes, out))?;
+    charts::overview(&report.graph, times, &sizes, page)?;
     if !report.approximations.is_empty() {
         page.section("Polynomials in place of functions", |out| {
             fits::render(&report.approximations, out)
@@ -40,24 +36,22 @@ fn sections(report: &Report, page: &mut Page) -> Result {
 
 /// The table of all steps.
 fn steps(report: &Report, out: &mut String) -> Result {
-    writeln!(
-        out,
-        "<div class=\"scroll\"><table class=\"steps\">\n<tr><th class=\"l\">operation</th><th>level</th><th>scale, bits</th>\
-         <th>noise, bits</th><th>approximation, bits</th><th>range</th><th>rotations</th><th>expected, ms</th></tr>"
-    )?;
-    for layer in &report.layers {
-        writeln!(
-            out,
-            "<tr class=\"group\"><td class=\"l\" colspan=\"6\">{}</td><td>{}</td><td>{:.3}</td></tr>",
-            escape(&layer.layer),
-            layer.rotations,
-            1e3 * layer.latency_s
-        )?;
-        for s in &layer.steps {
-            step(s, out)?;
+    let columns = [
+        "level",
+        "scale, bits",
+        "noise, bits",
+        "approximation, bits",
+        "range",
+        "rotations",
+        "expected, ms",
+    ];
+    grouped(columns, out, |out| {
+        for layer in &report.layers {
+            group(&layer.layer, layer.rotations, layer.latency_s, out)?;
+            layer.steps.iter().try_for_each(|s| step(s, out))?;
         }
-    }
-    writeln!(out, "</table></div>")
+        Ok(())
+    })
 }
 
 fn step(step: &StepReport, out: &mut String) -> Result {

@@ -1,7 +1,7 @@
 //! The report of a plan of the TFHE backend, as text and as a page.
 
 use super::integer::{IntegerPortReport, IntegerReport, IntegerStep};
-use super::page::{Page, escape};
+use super::page::{Page, escape, group, grouped};
 use super::text::{hanging, operation, tail, write_facts};
 use super::{Fact, charts, human_bytes, tables};
 use std::fmt::{Result, Write};
@@ -142,12 +142,8 @@ fn render(report: &IntegerReport, out: &mut String) -> Result {
 }
 
 fn sections(report: &IntegerReport, page: &mut Page) -> Result {
-    page.section("Graph", |out| charts::graph(&report.graph, out))?;
     let layers = report.layers.iter();
     let times = layers.map(|l| (l.layer.as_str(), l.latency_s));
-    page.section("Expected time by layer, one thread", |out| {
-        charts::times(times, out)
-    })?;
     let cost = &report.cost;
     let sizes = [
         ("server keys", cost.eval_key_bytes),
@@ -156,7 +152,7 @@ fn sections(report: &IntegerReport, page: &mut Page) -> Result {
         ("inputs", cost.input_bytes),
         ("outputs", cost.output_bytes),
     ];
-    page.section("Sizes", |out| charts::sizes(&sizes, out))?;
+    charts::overview(&report.graph, times, &sizes, page)?;
     if !report.tables.is_empty() {
         page.section("Tables of lookups", |out| {
             tables::render(&report.tables, out)
@@ -167,24 +163,22 @@ fn sections(report: &IntegerReport, page: &mut Page) -> Result {
 
 /// The table of all steps.
 fn steps(report: &IntegerReport, out: &mut String) -> Result {
-    writeln!(
-        out,
-        "<div class=\"scroll\"><table class=\"steps\">\n<tr><th class=\"l\">operation</th><th>numbers</th><th>delta, bits</th>\
-         <th>noise, bits</th><th>failure, bits</th><th>integers</th><th>bootstraps</th><th>expected, ms</th></tr>"
-    )?;
-    for layer in &report.layers {
-        writeln!(
-            out,
-            "<tr class=\"group\"><td class=\"l\" colspan=\"6\">{}</td><td>{}</td><td>{:.3}</td></tr>",
-            escape(&layer.layer),
-            layer.bootstraps,
-            1e3 * layer.latency_s
-        )?;
-        for s in &layer.steps {
-            step(s, out)?;
+    let columns = [
+        "numbers",
+        "delta, bits",
+        "noise, bits",
+        "failure, bits",
+        "integers",
+        "bootstraps",
+        "expected, ms",
+    ];
+    grouped(columns, out, |out| {
+        for layer in &report.layers {
+            group(&layer.layer, layer.bootstraps, layer.latency_s, out)?;
+            layer.steps.iter().try_for_each(|s| step(s, out))?;
         }
-    }
-    writeln!(out, "</table></div>")
+        Ok(())
+    })
 }
 
 fn step(step: &IntegerStep, out: &mut String) -> Result {

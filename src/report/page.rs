@@ -75,6 +75,36 @@ impl Page {
     }
 }
 
+/// The table of all steps, which `rows` writes; the columns beside the operation.
+pub(super) fn grouped(
+    columns: [&str; 7],
+    out: &mut String,
+    rows: impl FnOnce(&mut String) -> Result,
+) -> Result {
+    let heads = columns.map(|c| format!("<th>{c}</th>")).concat();
+    writeln!(
+        out,
+        "<div class=\"scroll\"><table class=\"steps\">\n<tr><th class=\"l\">operation</th>{heads}</tr>"
+    )?;
+    rows(out)?;
+    writeln!(out, "</table></div>")
+}
+
+/// The row of that table that is above a layer's steps: its name, its rotations or bootstraps, its time.
+pub(super) fn group(
+    layer: &str,
+    count: impl std::fmt::Display,
+    seconds: f64,
+    out: &mut String,
+) -> Result {
+    writeln!(
+        out,
+        "<tr class=\"group\"><td class=\"l\" colspan=\"6\">{}</td><td>{count}</td><td>{:.3}</td></tr>",
+        escape(layer),
+        1e3 * seconds
+    )
+}
+
 /// A row of a bar chart.
 pub(super) struct Bar<'r> {
     pub(super) name: &'r str,

@@ -14,6 +14,10 @@ const REACH: f64 = 1.0 / 32.0;
 impl Network {
     /// The network whose comparisons of single elements with thresholds are as far off the samples as needs be.
     pub(super) fn with_thresholds_between(mut self, samples: &[Tensors]) -> Self {
+        // Most networks compare nothing; evaluating them takes a while.
+        if !self.compares() {
+            return self;
+        }
         let samples: Vec<_> = samples.iter().filter_map(|s| evaluate(&self, s)).collect();
         for value in &mut self.values {
             let Kind::Lookup { operand, function } = &mut value.kind else {
