@@ -8,10 +8,13 @@ use crate::pass::{RangeError, measure};
 use cipherloom_ir::NodeId;
 use cipherloom_ir::tensor::{Function, Module, Op, Pole};
 use cipherloom_ir::value::Range;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The faulty functions of a module. Bounds are those of interval arithmetic; after the first fault nothing is known of
-/// what depends on it, so that each is told once.
+/// Faults that are looked for.
+const MOST: usize = 32;
+
+/// The faulty functions of a module. Bounds are those of interval arithmetic; nothing is known of what depends on a
+/// fault, so that each is told once.
 pub(in crate::loom) fn domains(
     module: &Module,
     places: &BTreeMap<NodeId, Span>,
@@ -26,25 +29,62 @@ pub(in crate::loom) fn domains(
         };
     }
     let evidence = Evidence::Declared(&ranges);
-    let Err(RangeError::NotFinite { node, .. }) = measure(module, evidence) else {
-        return vec![];
-    };
-    let Some(found) = module.graph.get(node) else {
-        return vec![];
-    };
-    let operands = module.graph.operands(node);
-    let (function, operand) = match (&found.op, &operands[..]) {
+    let mut faults = Vec::new();
+    let mut unknown = BTreeSet::new();
+    while faults.len() < MOST {
+        // What has poles, and does not depend on a fault.
+        let open = |id: &NodeId| !unknown.contains(id) && function(module, *id).is_some();
+        let part = part_of(module, module.graph.ids().into_iter().filter(open));
+        let Err(RangeError::NotFinite { node, .. }) = measure(&part, evidence) else {
+            break;
+        };
+        let Some(fault) = fault(module, places, evidence, node) else {
+            break;
+        };
+        faults.push(fault);
+        let mut reached = vec![node];
+        while let Some(id) = reached.pop() {
+            if unknown.insert(id) {
+                reached.extend(module.graph.users(id));
+            }
+        }
+    }
+    faults
+}
+
+/// The part of a module that makes these nodes.
+fn part_of(module: &Module, nodes: impl Iterator<Item = NodeId>) -> Module {
+    let mut part = module.clone();
+    part.outputs = nodes
+        .map(|id| port_out(id.to_string(), id, false))
+        .collect();
+    part.prune();
+    part
+}
+
+/// The function of one number that a node computes, its pole and its operand, if it has a pole.
+fn function(module: &Module, node: NodeId) -> Option<(Function, Pole, NodeId)> {
+    let (function, operand) = match (
+        &module.graph.get(node)?.op,
+        &module.graph.operands(node)[..],
+    ) {
         (Op::Function(function), [operand]) => (function.clone(), *operand),
         (Op::Div, [_, divisor]) => (Function::Reciprocal, *divisor),
-        _ => return vec![],
+        _ => return None,
     };
-    let Some(pole) = function.pole() else {
-        return vec![];
-    };
-    let mut part = module.clone();
-    part.outputs = vec![port_out("operand".into(), operand, false)];
-    part.prune();
-    let range = measure(&part, evidence)
+    let pole = function.pole()?;
+    Some((function, pole, operand))
+}
+
+/// The fault of a function whose pole lies within its operand's range.
+fn fault(
+    module: &Module,
+    places: &BTreeMap<NodeId, Span>,
+    evidence: Evidence<'_>,
+    node: NodeId,
+) -> Option<Diagnostic> {
+    let (function, pole, operand) = function(module, node)?;
+    let range = measure(&part_of(module, std::iter::once(operand)), evidence)
         .ok()
         .and_then(|m| m.ranges.get(&operand).copied());
     let values = range.map_or(String::new(), |r| {
@@ -61,7 +101,7 @@ pub(in crate::loom) fn domains(
     let span = places.get(&node).copied().unwrap_or_default();
     let advice = "keep the operand away from there (add a constant, clip it, narrow the inputs' ranges), or give samples \
                   (--calibrate DATA.npz)";
-    vec![Diagnostic::new(span, text).help(advice)]
+    Some(Diagnostic::new(span, text).help(advice))
 }
 
 /// Where a pole lies, in words.

@@ -99,6 +99,7 @@ fn poles_are_refused_under_their_line() {
         "input x: encrypted[4] in 1..2\ninput z: encrypted[4] in -1..1\noutput y = x / z",
         "input x: encrypted[4] in 0..3\nfn f(v) = log(v - 1)\noutput y = f(x) * 2",
         "input x: encrypted[4] in -1..1\noutput y = x^1.5",
+        "input x: encrypted[4] in -1..1\nlet a = 1 / x\nlet b = log(x)\noutput y = sqrt(a) + b\noutput z = inverse(x - 2) + sqrt(x)",
     ] {
         let found = program(wrong).unwrap_or_else(|e| panic!("{e}"));
         let error = found.check_domains(&Default::default()).unwrap_err();
