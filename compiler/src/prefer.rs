@@ -89,7 +89,7 @@ fn out_of_reach(error: &CompileError) -> bool {
         error,
         CompileError::Lower(LowerError::NoParameters { .. })
             | CompileError::Pass(PassError::Approximation(
-                ApproximationError::OutOfReach { .. }
+                ApproximationError::OutOfReach { .. } | ApproximationError::Imprecise { .. }
             ))
     )
 }

@@ -37,6 +37,9 @@ const SIMULATION_VALUES: f64 = 3e7;
 const SIMULATED: (usize, usize) = (48, 512);
 /// The precision of a layer, relative to its largest value, where there are no samples.
 const WITHOUT_SAMPLES: f64 = 1.0 / 1024.0;
+/// Without samples a degree is lowered within its levels while the error stays below this part of what it may be: inputs may make
+/// use of a part of their ranges alone.
+const ROOM: f64 = 2.0 / 3.0;
 /// An error of a layer, relative to its largest value, from which on a polynomial says nothing of the function.
 const USELESS: f64 = 1.0 / 8.0;
 /// Bounds from intervals are widened by this: polynomials overshoot a little.
@@ -264,28 +267,40 @@ impl Approximate<'_> {
         }
     }
 
-    /// The lowest degrees whose largest error is small enough in each layer by itself; the highest where none is.
+    /// The lowest degrees whose largest error is small enough in each layer by itself; without a wanted precision the
+    /// highest where none is.
     fn by_largest_error(
         &self,
         module: &Module,
         layers: &mut [Layer],
     ) -> Result<Vec<Fitted>, PassError> {
-        let wanted = match self.accuracy.precision {
-            Some(bits) => libm::exp2(-bits - 1.0),
-            None => WITHOUT_SAMPLES,
+        let (wanted, wished) = match self.accuracy.precision {
+            Some(bits) => (search::SHARE * libm::exp2(-bits), libm::exp2(-bits)),
+            None => (WITHOUT_SAMPLES, f64::INFINITY),
         };
-        let mut fits = Vec::new();
+        let (mut fits, mut faults, mut imprecise) = (Vec::new(), Vec::new(), Vec::new());
         for layer in layers.iter_mut() {
             let bound = wanted * layer.largest();
-            let mut depths = DEPTHS.filter_map(|d| layer.fit(d, Kind::Minimax));
             let mut last = None;
-            let found = depths.find(|fit| {
-                last = Some(fit.clone());
-                fit.sup_error <= bound
-            });
-            drop(depths);
+            for depth in DEPTHS {
+                last = layer.fit(depth, Kind::Minimax).or(last);
+                if last.as_ref().is_some_and(|fit| fit.sup_error <= bound) {
+                    last = layer.least(depth, ROOM * bound).or(last);
+                    break;
+                }
+            }
             let Range { lo, hi } = layer.domain;
-            let reason = match found.or(last) {
+            let reason = match last {
+                Some(fit) if fit.sup_error > wished * layer.largest() => {
+                    let reason = format!(
+                        "a polynomial of degree {} on [{lo:.4}, {hi:.4}] errs by {:.2e}, {:.1} bits below the largest value",
+                        fit.series.degree(),
+                        fit.sup_error,
+                        -libm::log2(fit.sup_error / layer.largest())
+                    );
+                    imprecise.push((layer.origin.clone(), layer.function.name(), reason));
+                    continue;
+                }
                 Some(fit) if fit.sup_error <= USELESS * layer.largest() => {
                     fits.push(fit);
                     continue;
@@ -297,12 +312,24 @@ impl Approximate<'_> {
                 ),
                 None => format!("its values are not finite on [{lo}, {hi}]"),
             };
+            faults.push((layer.origin.clone(), layer.function.name(), reason));
+        }
+        if !faults.is_empty() {
             return Err(PassError::Approximation(ApproximationError::Domains {
                 source: module.source.clone(),
-                functions: vec![(layer.origin.clone(), layer.function.name(), reason)],
+                functions: faults,
             }));
         }
-        Ok(fits)
+        match self.accuracy.precision {
+            Some(precision) if !imprecise.is_empty() => {
+                Err(PassError::Approximation(ApproximationError::Imprecise {
+                    source: module.source.clone(),
+                    precision,
+                    functions: imprecise,
+                }))
+            }
+            _ => Ok(fits),
+        }
     }
 }
 

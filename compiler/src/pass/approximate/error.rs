@@ -15,6 +15,15 @@ pub enum ApproximationError {
         /// Origin, keyword and reason of each.
         functions: Vec<(Origin, &'static str, String)>,
     },
+    /// Functions that polynomials of the highest degrees do not approximate to the wanted precision.
+    Imprecise {
+        /// What the module was read from.
+        source: String,
+        /// The wanted precision in bits.
+        precision: f64,
+        /// Origin, keyword and reason of each.
+        functions: Vec<(Origin, &'static str, String)>,
+    },
     /// The outputs are not good enough even at the highest degrees.
     OutOfReach {
         /// What the module was read from.
@@ -50,6 +59,30 @@ impl fmt::Display for ApproximationError {
                 };
                 let headline = format!("{} {functions} no polynomial over the range", rows.len());
                 draw(f, &headline, source, &rows)
+            }
+            ApproximationError::Imprecise {
+                source,
+                precision,
+                functions,
+            } => {
+                let rows: Vec<Row> = functions
+                    .iter()
+                    .map(|(origin, name, reason)| row(origin, name, reason.clone(), None))
+                    .collect();
+                let functions = if rows.len() == 1 {
+                    "function has"
+                } else {
+                    "functions have"
+                };
+                let headline = format!(
+                    "{} {functions} no polynomial of {precision:.1} bits over the range",
+                    rows.len()
+                );
+                draw(f, &headline, source, &rows)?;
+                write!(
+                    f,
+                    "\n   = help: ask for less (--precision BITS), or narrow the range (--input-range NAME=LO,HI)"
+                )
             }
             ApproximationError::OutOfReach {
                 source,

@@ -87,9 +87,30 @@ impl Layer {
         found
     }
 
+    /// Near minimax, the lowest degree above those of fewer levels whose largest error is at most `bound`.
+    pub(super) fn least(&self, depth: u32, bound: f64) -> Option<Fitted> {
+        let degree = |depth: u32| degree_of_depth(self.structure, depth);
+        let (mut low, mut high) = (degree(depth.saturating_sub(1)) + 1, degree(depth));
+        let mut found = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            match self.of_degree(middle, Kind::Minimax) {
+                Some(fit) if fit.sup_error <= bound => {
+                    found = Some(fit);
+                    high = middle;
+                }
+                _ => low = middle + 1,
+            }
+        }
+        found
+    }
+
     fn compute(&self, depth: u32, kind: Kind) -> Option<Fitted> {
+        self.of_degree(degree_of_depth(self.structure, depth), kind)
+    }
+
+    fn of_degree(&self, degree: usize, kind: Kind) -> Option<Fitted> {
         let f = |x: f64| self.function.eval(x);
-        let degree = degree_of_depth(self.structure, depth);
         let by = |method| fit(&f, self.domain, degree, method);
         let squares = || match (&self.density, kind) {
             (Some(density), Kind::LeastSquares) => by(Method::LeastSquares {

@@ -9,6 +9,8 @@ use cipherloom_ir::tensor::EvalError;
 pub(super) const DEPTHS: std::ops::RangeInclusive<u32> = 2..=8;
 /// From so many samples on, shares of them mean something.
 const ENOUGH: usize = 32;
+/// The part of the wanted precision that polynomials may take.
+pub(super) const SHARE: f64 = 0.6;
 /// Relative to the largest output, an error so small that decisions may be left out of account.
 const NEGLIGIBLE: f64 = 1.0 / 4096.0;
 
@@ -32,7 +34,7 @@ impl Goal {
     pub(super) fn new(precision: Option<f64>, samples: usize) -> Self {
         match precision {
             // The rest is left to noise, and to samples that were not seen.
-            Some(bits) => Goal::Largest(0.6 * libm::exp2(-bits)),
+            Some(bits) => Goal::Largest(SHARE * libm::exp2(-bits)),
             None if samples >= ENOUGH => Goal::Decisions { samples },
             None => Goal::Rms(1.0 / 256.0),
         }

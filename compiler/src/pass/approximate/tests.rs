@@ -180,3 +180,27 @@ fn functions_without_a_value_are_refused_together() {
     let none = run(&network("relu %1"), Evidence::Samples(&[]), None).unwrap_err();
     assert_eq!(none, PassError::Ranges(RangeError::NoSample));
 }
+
+/// Without samples a wish that no degree meets is refused, for all functions together; one that is met takes the lowest degree.
+#[test]
+fn precision_out_of_reach_of_all_degrees_is_refused_without_samples() {
+    let ranges = BTreeMap::from([("x".to_owned(), Range { lo: -1.0, hi: 1.0 })]);
+    let module = network("relu %1");
+    let error = run(&module, Evidence::Declared(&ranges), Some(15.0)).unwrap_err();
+    insta::assert_snapshot!(error.to_string());
+    for bits in [5.0, 6.0, 7.0] {
+        let (_, pass) = run(&module, Evidence::Declared(&ranges), Some(bits)).unwrap();
+        let [replaced] = &pass.replaced[..] else {
+            panic!("{:?}", pass.replaced)
+        };
+        let reached = -libm::log2(replaced.sup_error / replaced.domain.hi);
+        // 0.28 / degree is the error of |x| in the limit (Bernstein), of which Relu is half.
+        let least = 0.28 / 2.0 * libm::exp2(bits) / (ROOM * search::SHARE);
+        assert!(reached >= bits + 0.7, "{reached} for {bits}");
+        assert!(
+            (replaced.degree as f64) < 1.1 * least + 2.0,
+            "{} for {bits}",
+            replaced.degree
+        );
+    }
+}
