@@ -159,6 +159,15 @@ impl<'c> Emitter<'c> {
             self.registers.insert(id, made);
             return Ok(());
         }
+        if let CircuitOp::View { elements } = &node.op {
+            let from = self.registers(operand(0)?)?;
+            let held = self.layout(operand(0)?)?.holders(elements);
+            let held = held.ok_or_else(|| fault(id, "its operand has fewer elements"))?;
+            let made: Option<Vec<Register>> = held.iter().map(|c| from.get(*c).copied()).collect();
+            let made = made.ok_or_else(|| fault(id, "its operand has fewer ciphertexts"))?;
+            self.registers.insert(id, made);
+            return Ok(());
+        }
         if let Some(rescaled) = self.joined_square(id, node) {
             let operand = self.registers(operand(0)?)?;
             self.registers.insert(rescaled, operand);
@@ -259,6 +268,11 @@ impl<'c> Emitter<'c> {
             let vector = || vectors.get(i).copied().ok_or_else(missing);
             let op = match &node.op {
                 CircuitOp::Rescale => StepOp::Rescale { dst, a },
+                CircuitOp::Gain { factor } => StepOp::Gain {
+                    dst,
+                    a,
+                    factor: *factor,
+                },
                 CircuitOp::DropLevel => StepOp::DropLevel {
                     dst,
                     a,
@@ -295,6 +309,7 @@ impl<'c> Emitter<'c> {
                 CircuitOp::Input { .. }
                 | CircuitOp::MatVec { .. }
                 | CircuitOp::Fold
+                | CircuitOp::View { .. }
                 | CircuitOp::Combine { .. } => {
                     continue;
                 }

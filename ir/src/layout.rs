@@ -1,6 +1,7 @@
 //! Where the elements of a tensor lie in the slots of one or several ciphertexts.
 
 use crate::value::element_count;
+use std::collections::BTreeSet;
 
 /// A packing: every element of a tensor has one slot within a vector whose length is a power of two (the
 /// *period*) times the number of ciphertexts; each ciphertext's vector is repeated to fill all its slots.
@@ -70,6 +71,30 @@ impl Layout {
                 .is_ok()
         };
         fits && self.positions.iter().all(lands)
+    }
+
+    /// Where some elements lie, as a tensor of their own: in their slots of the ciphertexts that hold one of them. `None`
+    /// where an element does not exist.
+    pub fn view(&self, elements: &[u32], shape: Vec<usize>) -> Option<Self> {
+        let held = self.holders(elements)?;
+        let position = |e: &u32| {
+            let (ciphertext, slot) = self.place(*self.positions.get(*e as usize)?);
+            let kept = held.binary_search(&ciphertext).ok()?;
+            u32::try_from(kept * self.period + slot).ok()
+        };
+        Some(Self {
+            shape,
+            ciphertexts: held.len(),
+            positions: elements.iter().map(position).collect::<Option<_>>()?,
+            ..*self
+        })
+    }
+
+    /// The ciphertexts that hold one of these elements, ascending. `None` where an element does not exist.
+    pub fn holders(&self, elements: &[u32]) -> Option<Vec<usize>> {
+        let holder = |e: &u32| Some(self.place(*self.positions.get(*e as usize)?).0);
+        let held: Option<BTreeSet<usize>> = elements.iter().map(holder).collect();
+        Some(held?.into_iter().collect())
     }
 
     /// The slot vectors (one of length `period` per ciphertext) that hold the values; other slots are zero.
@@ -212,6 +237,27 @@ mod tests {
         assert_eq!(
             layout.pack_all(&[1.0, 2.0, 3.0], 9.0),
             layout.pack(&[1.0, 2.0, 3.0])
+        );
+    }
+
+    #[test]
+    fn views_lie_where_their_elements_do() {
+        // Six elements in two ciphertexts of period 4.
+        let layout = Layout {
+            ciphertexts: 2,
+            ..Layout::dense(vec![6], 4)
+        };
+        assert_eq!(layout.holders(&[5, 0]), Some(vec![0, 1]));
+        let view = layout.view(&[5, 0], vec![2]).unwrap();
+        assert_eq!((view.ciphertexts, &view.positions[..]), (2, &[5, 0][..]));
+        // A ciphertext without any of them is left out.
+        let view = layout.view(&[5, 4], vec![2]).unwrap();
+        assert_eq!((view.ciphertexts, &view.positions[..]), (1, &[1, 0][..]));
+        let slots = layout.pack(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
+        assert_eq!(view.unpack(&slots[1..]), Some(vec![6.0, 5.0]));
+        assert_eq!(
+            (layout.view(&[6], vec![1]), layout.holders(&[6])),
+            (None, None)
         );
     }
 }

@@ -196,6 +196,7 @@ impl Executor<'_> {
                 (dst, eval.combine(&sum, level, *rescale, keys))
             }
             StepOp::Rescale { dst, a } => (dst, eval.rescale(&*get(a)?)),
+            StepOp::Gain { dst, a, factor } => (dst, eval.gain(&*get(a)?, *factor)),
             StepOp::DropLevel { dst, a, level } => (dst, eval.drop_level(&*get(a)?, *level)),
         };
         Ok(vec![(*dst, Held::Full(result.map_err(fault)?))])

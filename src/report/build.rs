@@ -292,6 +292,7 @@ pub fn name(op: &StepOp) -> &'static str {
         StepOp::MulScalar { .. } => "mul scalar",
         StepOp::Combine { .. } => "combine",
         StepOp::Rescale { .. } => "rescale",
+        StepOp::Gain { .. } => "gain",
         StepOp::DropLevel { .. } => "drop level",
     }
 }

@@ -115,6 +115,26 @@ impl Evaluator {
         Ok(product)
     }
 
+    /// `a * factor` by reading `a` at another scale, of which `|factor|` is the exact quotient: level and error stay what they
+    /// are, relative to the value. A negative factor negates the ciphertext.
+    ///
+    /// # Errors
+    /// A factor that is zero or not finite.
+    pub fn gain(&self, a: &Ciphertext, factor: f64) -> Result<Ciphertext, CkksError> {
+        self.check(a)?;
+        let magnitude = Scale::from_f64(factor.abs()).ok_or_else(|| CkksError::Malformed {
+            what: "gain",
+            reason: format!("a factor of {factor}"),
+        })?;
+        let mut product = if factor < 0.0 {
+            self.negate(a)?
+        } else {
+            a.clone()
+        };
+        product.scale = a.scale.div(&magnitude);
+        Ok(product)
+    }
+
     /// `a` divided by the last prime of its level, rounded: one level lower, the scale divided by the prime.
     pub fn rescale(&self, a: &Ciphertext) -> Result<Ciphertext, CkksError> {
         self.check(a)?;

@@ -63,6 +63,19 @@ fn sums_and_constants() {
     let product = evaluator.mul_scalar(&a, -1.7, &Scale::pow2(20)).unwrap();
     assert_eq!(product.scale(), &Scale::pow2(48));
     check(&product, |x, _| -1.7 * x);
+    for factor in [1e-3, -1.7] {
+        let product = evaluator.gain(&a, factor).unwrap();
+        let magnitude = Scale::from_f64(factor.abs()).unwrap();
+        assert_eq!(
+            (product.level(), product.scale()),
+            (2, &scale.div(&magnitude))
+        );
+        // The error is the factor's multiple too: nothing is added.
+        let multiple = |v: &f64| factor * v;
+        let expected: Vec<f64> = secret.decrypt(&a, 32).iter().map(multiple).collect();
+        let error = distance(&secret.decrypt(&product, 32), &expected);
+        assert!(error < 1e-13, "{error}");
+    }
     let rescaled = evaluator
         .rescale(&evaluator.mul_plain(&a, &p).unwrap())
         .unwrap();
@@ -106,6 +119,10 @@ fn what_does_not_fit_is_refused() {
         evaluator.add_scalar(&a, f64::NAN),
         Err(CkksError::NotFinite { .. })
     ));
+    for factor in [0.0, f64::NAN, f64::INFINITY] {
+        let refused = evaluator.gain(&a, factor);
+        assert!(matches!(refused, Err(CkksError::Malformed { .. })));
+    }
     let none = EvaluationKeys::default();
     let missing = evaluator.rotate(&a, 3, &none);
     assert!(matches!(

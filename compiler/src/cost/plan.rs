@@ -146,7 +146,7 @@ pub fn step_work(plan: &Plan, step: &Step) -> StepWork {
         } => limbs.combine(products.len() as u64, terms.len() as u64, *rescale),
         StepOp::Rescale { .. } => limbs.rescale(),
         StepOp::Add { .. } | StepOp::Sub { .. } | StepOp::AddVector { .. } => passes(4),
-        StepOp::DropLevel { .. } => passes(2),
+        StepOp::DropLevel { .. } | StepOp::Gain { .. } => passes(2),
     };
     // Each product with a key reads both halves of one limb; they are spread evenly over the limbs.
     let words: u64 = primes(params, level).into_iter().map(word_bytes).sum();

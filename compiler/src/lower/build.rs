@@ -16,6 +16,7 @@ use cipherloom_ir::circuit::{
 };
 use cipherloom_ir::graph::Dag;
 use cipherloom_ir::tensor::Module;
+use cipherloom_ir::value::Range;
 use cipherloom_ir::{NodeId, Scale, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -137,16 +138,19 @@ fn exact_scales(
         let scale = match (levels.group[v], &value.kind) {
             (Some(g), _) => {
                 let log = chosen.candidate.magnitude[g] - libm::log2(analysis.group_max[g]);
-                short_scale(log).ok_or_else(|| lost(v))?
+                short_scale(log)
+                    .ok_or_else(|| lost(v))?
+                    .mul(&levels.ratio[v])
             }
             (None, Kind::Square(a)) => scales[*a].mul(&scales[*a]).div_prime(prime),
             (None, Kind::Mul(a, b)) => scales[*a].mul(&scales[*b]).div_prime(prime),
             (None, Kind::Linear { terms, .. }) => {
-                let kept = terms.iter().find(|(_, t)| matches!(t, Term::Identity));
-                kept.map(|(u, _)| scales[*u].clone())
+                let kept = terms.iter().find_map(|(u, t)| Some((*u, t.gain()?)));
+                let gain = kept.and_then(|(u, f)| Some((u, Scale::from_f64(f.abs())?)));
+                gain.map(|(u, gain)| scales[u].div(&gain))
                     .ok_or_else(|| lost(v))?
             }
-            (None, Kind::Fold(a, _)) => scales[*a].clone(),
+            (None, Kind::Fold(a, _) | Kind::View(a, _)) => scales[*a].clone(),
             (None, Kind::Input(_) | Kind::Polynomial { .. }) => return Err(lost(v)),
         };
         scales.push(scale);
@@ -258,6 +262,11 @@ impl Builder<'_> {
                 let operand = self.at(*a, level)?;
                 self.add(CircuitOp::Fold, &[operand], &done)
             }
+            Kind::View(a, elements) => {
+                let operand = self.at(*a, level)?;
+                let elements = elements.to_vec();
+                self.add(CircuitOp::View { elements }, &[operand], &done)
+            }
             Kind::Square(a) => {
                 let operand = self.at(*a, level + 1)?;
                 let square = self.add(CircuitOp::Square, &[operand], &open)?;
@@ -283,7 +292,7 @@ impl Builder<'_> {
                 for (t, (u, term)) in terms.iter().enumerate() {
                     let plain_scale = open.scale.div(&self.scales[*u]);
                     let op = match term {
-                        Term::Identity => continue,
+                        Term::Gain(_) => continue,
                         Term::Scalar(value) => CircuitOp::MulScalar {
                             value: *value,
                             plain_scale,
@@ -301,12 +310,11 @@ impl Builder<'_> {
                     Some(sum) => Some(self.add(CircuitOp::Rescale, &[sum], &partial)?),
                     None => None,
                 };
-                for (u, _) in terms.iter().filter(|(_, t)| matches!(t, Term::Identity)) {
-                    let operand = self.at(*u, level)?;
-                    result = Some(match result {
-                        None => operand,
-                        Some(before) => self.add(CircuitOp::Add, &[before, operand], &partial)?,
-                    });
+                let gains = terms.iter().filter_map(|(u, t)| Some((*u, t.gain()?)));
+                let (added, subtracted): (Vec<_>, Vec<_>) = gains.partition(|(_, f)| *f > 0.0);
+                for (u, f) in added.into_iter().chain(subtracted) {
+                    let operand = self.at(u, level)?;
+                    result = Some(self.gain(result, operand, f, &partial)?);
                 }
                 let Some(result) = result else {
                     return Err(LowerError::Constant(value.origin.clone()));
@@ -321,6 +329,39 @@ impl Builder<'_> {
                 self.circuit.vectors.push(Vector { name, tensor });
                 self.add(CircuitOp::AddVector { vector }, &[result], &done)
             }
+        }
+    }
+
+    /// `sum + f operand`, where the sum has `template`'s scale.
+    fn gain(
+        &mut self,
+        sum: Option<NodeId>,
+        operand: NodeId,
+        f: f64,
+        template: &CircuitNode,
+    ) -> Result<NodeId, LowerError> {
+        let factor = if sum.is_some() { f.abs() } else { f };
+        let mut operand = operand;
+        if factor != 1.0 {
+            let from = self.circuit.graph.get(operand);
+            let from = from.ok_or_else(|| LowerError::Malformed("a summand is missing".into()))?;
+            let (a, b) = (factor * from.range.lo, factor * from.range.hi);
+            let scaled = CircuitNode {
+                range: Range {
+                    lo: a.min(b),
+                    hi: a.max(b),
+                },
+                mean_square: factor * factor * from.mean_square,
+                noise: factor * factor * from.noise,
+                approximation: from.approximation.map(|e| factor * factor * e),
+                ..template.clone()
+            };
+            operand = self.add(CircuitOp::Gain { factor }, &[operand], &scaled)?;
+        }
+        match sum {
+            None => Ok(operand),
+            Some(sum) if f < 0.0 => self.add(CircuitOp::Sub, &[sum, operand], template),
+            Some(sum) => self.add(CircuitOp::Add, &[sum, operand], template),
         }
     }
 

@@ -6,9 +6,19 @@
 //! The scale of an input or of the result of a matrix is free, since the plaintexts' scale makes up the difference
 //! exactly, as is that of a polynomial's result; that of a product follows from its operands. A sum needs equal scales: values that meet in one share a
 //! *scale group*. Where that cannot be, one summand is multiplied by 1 at the scale that is needed, which takes a level.
+//!
+//! A gain divides the scale, so that the members of a group stand in fixed ratios. T_2, T_4, .. of a polynomial square the
+//! scale again and again, so that its operand's must be near the primes' size: where gains tie it to another's, one
+//! polynomial decides for the group ([`Groups::claim`]), and others get a factor.
+
+mod groups;
 
 use super::network::{Kind, Network, Term};
 use super::statistics::Statistics;
+use cipherloom_ir::Scale;
+use groups::Groups;
+pub(crate) use groups::Pivot;
+use std::collections::BTreeSet;
 
 /// Levels and scale groups.
 #[derive(Clone, Debug)]
@@ -17,8 +27,14 @@ pub(crate) struct Levels {
     pub(crate) level: Vec<usize>,
     /// For each value its free scale group, or `None` where the scale follows from the operands.
     pub(crate) group: Vec<Option<usize>>,
+    /// The scale of each value over that of its group, or of the product that it follows.
+    pub(crate) ratio: Vec<Scale>,
+    /// The logarithms of the ratios.
+    pub(crate) log_ratio: Vec<f64>,
     /// The number of free groups.
     pub(crate) groups: usize,
+    /// Operands of polynomials whose scales follow from those of free groups.
+    pub(crate) pivots: Vec<Pivot>,
     /// The number of levels in all.
     pub(crate) depth: usize,
 }
@@ -26,72 +42,56 @@ pub(crate) struct Levels {
 /// Whether the value takes a level: a product, or a sum with a matrix or factor.
 pub(crate) fn consumes(kind: &Kind) -> bool {
     match kind {
-        Kind::Input(_) | Kind::Fold(..) => false,
+        Kind::Input(_) | Kind::Fold(..) | Kind::View(..) => false,
         Kind::Mul(..) | Kind::Square(_) | Kind::Polynomial { .. } => true,
-        Kind::Linear { terms, .. } => terms.iter().any(|(_, t)| !matches!(t, Term::Identity)),
+        Kind::Linear { terms, .. } => terms.iter().any(|(_, t)| !t.is_free()),
     }
 }
 
-/// Assigns levels and scale groups; summands whose scales cannot agree get a factor of 1 in the network.
+/// Assigns levels and scale groups; summands whose scales cannot agree get a plaintext factor in the network.
 pub(crate) fn assign(network: &mut Network) -> Levels {
     let count = network.values.len();
-    let mut parent: Vec<usize> = (0..count).collect();
-    let root = |parent: &[usize], mut i: usize| {
-        while parent[i] != i {
-            i = parent[i];
-        }
-        i
+    let operand = |value: &super::network::Value| match &value.kind {
+        Kind::Polynomial { operand, .. } => Some(*operand),
+        _ => None,
     };
-    // Whether the scale of the group with this root is free.
-    let mut free = vec![false; count];
+    let read: BTreeSet<usize> = network.values.iter().filter_map(operand).collect();
+    let mut readers = vec![0; count];
+    let reads = network
+        .values
+        .iter()
+        .flat_map(super::network::Value::operands);
+    reads
+        .chain(network.outputs.iter().copied())
+        .for_each(|u| readers[u] += 1);
+    let mut groups = Groups::new(count);
     for v in 0..count {
         match &mut network.values[v].kind {
-            Kind::Input(_) | Kind::Polynomial { .. } => free[v] = true,
-            Kind::Mul(..) | Kind::Square(_) => {}
-            // Sums keep the operand's scale.
-            Kind::Fold(a, _) => parent[v] = root(&parent, *a),
+            Kind::Input(_) | Kind::Polynomial { .. } => groups.set_free(v),
+            Kind::Mul(a, b) => groups.set_product(v, *a, *b),
+            Kind::Square(a) => groups.set_product(v, *a, *a),
+            // Sums and views keep the operand's scale.
+            Kind::Fold(a, _) | Kind::View(a, _) => groups.follow(v, *a, &Scale::one()),
             Kind::Linear { terms, .. } => {
-                let identities: Vec<usize> = terms
-                    .iter()
-                    .filter(|(_, t)| matches!(t, Term::Identity))
-                    .map(|(u, _)| *u)
-                    .collect();
-                let bound = identities
-                    .iter()
-                    .copied()
-                    .find(|u| !free[root(&parent, *u)]);
-                match bound {
-                    Some(kept) => {
-                        for (u, term) in terms.iter_mut() {
-                            if matches!(term, Term::Identity)
-                                && root(&parent, *u) != root(&parent, kept)
-                            {
-                                *term = Term::Scalar(1.0);
-                            }
-                        }
-                        parent[v] = root(&parent, kept);
-                    }
-                    None if identities.is_empty() => free[v] = true,
-                    None => {
-                        free[v] = true;
-                        for u in identities {
-                            let (a, b) = (root(&parent, u), root(&parent, v));
-                            parent[a.max(b)] = a.min(b);
-                        }
-                    }
-                }
+                join_products(&mut groups, terms, &readers);
+                join(&mut groups, v, terms, read.contains(&v));
             }
         }
-    }
-    let mut numbers: Vec<Option<usize>> = vec![None; count];
-    let mut groups = 0;
-    for v in 0..count {
-        if root(&parent, v) == v && free[v] {
-            numbers[v] = Some(groups);
-            groups += 1;
+        if read.contains(&v) {
+            groups.claim(v);
         }
     }
-    let group = (0..count).map(|v| numbers[root(&parent, v)]).collect();
+    let roots: Vec<(usize, Scale)> = (0..count).map(|v| groups.root(v)).collect();
+    let mut numbers: Vec<Option<usize>> = vec![None; count];
+    let mut free = 0;
+    for v in 0..count {
+        if roots[v].0 == v && groups.is_free(v) {
+            numbers[v] = Some(free);
+            free += 1;
+        }
+    }
+    let group = roots.iter().map(|(root, _)| numbers[*root]).collect();
+    let ratio: Vec<Scale> = roots.into_iter().map(|(_, ratio)| ratio).collect();
 
     let mut level = vec![0; count];
     for v in (0..count).rev() {
@@ -99,7 +99,7 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
         let product = level[v] + 1;
         match &value.kind {
             Kind::Input(_) => {}
-            Kind::Fold(a, _) => level[*a] = level[*a].max(level[v]),
+            Kind::Fold(a, _) | Kind::View(a, _) => level[*a] = level[*a].max(level[v]),
             Kind::Mul(..) | Kind::Square(_) => {
                 value
                     .operands()
@@ -111,11 +111,7 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
             }
             Kind::Linear { terms, .. } => {
                 for (u, term) in terms {
-                    let needed = if matches!(term, Term::Identity) {
-                        level[v]
-                    } else {
-                        product
-                    };
+                    let needed = if term.is_free() { level[v] } else { product };
                     level[*u] = level[*u].max(needed);
                 }
             }
@@ -125,8 +121,58 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
     Levels {
         level,
         group,
-        groups,
+        log_ratio: ratio.iter().map(Scale::log2).collect(),
+        ratio,
+        groups: free,
+        pivots: groups.pivots(),
         depth,
+    }
+}
+
+/// Makes the scales of products alike that a sum alone reads, which are at one level then.
+fn join_products(groups: &mut Groups, terms: &[(usize, Term)], readers: &[usize]) {
+    let gains = terms.iter().filter_map(|(u, t)| Some((*u, t.gain()?)));
+    let mut alone = gains.filter(|(u, _)| readers[*u] == 1 && !groups.is_free(*u));
+    let Some((first, gain)) = alone.next() else {
+        return;
+    };
+    let others: Vec<usize> = alone
+        .filter(|(_, other)| other.abs() == gain.abs())
+        .map(|(u, _)| u)
+        .collect();
+    for u in others {
+        groups.join_products(first, u);
+    }
+}
+
+/// Finds the scale of sum `v`, which a polynomial may read. Gains that do not fit become factors.
+fn join(groups: &mut Groups, v: usize, terms: &mut [(usize, Term)], read: bool) {
+    let gain = |term: &Term| match term {
+        Term::Gain(f) => Scale::from_f64(f.abs()),
+        Term::Scalar(_) | Term::Matrix(_) => None,
+    };
+    let free = terms.iter().filter(|(_, t)| t.is_free());
+    // A scale that follows from others' cannot follow another's.
+    let first = free.clone().find(|(u, _)| !groups.is_free(*u));
+    match first.or_else(|| free.clone().next()) {
+        None => return groups.set_free(v),
+        Some((u, term)) => groups.follow(v, *u, &gain(term).unwrap_or_else(Scale::one)),
+    }
+    for (u, term) in terms.iter_mut() {
+        if let Term::Gain(f) = *term
+            && !gain(term).is_some_and(|gain| groups.join(v, *u, &gain))
+        {
+            *term = Term::Scalar(f);
+        }
+    }
+    let matrix = terms.iter().any(|(_, t)| matches!(t, Term::Matrix(_)));
+    if read && !matrix && !groups.claim(v) {
+        for (_, term) in terms.iter_mut() {
+            if let Term::Gain(f) = *term {
+                *term = Term::Scalar(f);
+            }
+        }
+        groups.set_free(v);
     }
 }
 
@@ -143,14 +189,14 @@ pub(crate) fn log_scales(
         let divided =
             |product: f64| product - primes.get(levels.level[v] + 1).copied().unwrap_or(0.0);
         let log = match (levels.group[v], &value.kind) {
-            (Some(g), _) => magnitude[g] - libm::log2(group_max[g]),
+            (Some(g), _) => magnitude[g] - libm::log2(group_max[g]) + levels.log_ratio[v],
             (None, Kind::Square(a)) => divided(2.0 * logs[*a]),
             (None, Kind::Mul(a, b)) => divided(logs[*a] + logs[*b]),
             (None, Kind::Linear { terms, .. }) => {
-                let kept = terms.iter().find(|(_, t)| matches!(t, Term::Identity));
-                kept.map_or(0.0, |(u, _)| logs[*u])
+                let kept = terms.iter().find_map(|(u, t)| Some((*u, t.gain()?)));
+                kept.map_or(0.0, |(u, gain)| logs[u] - libm::log2(gain.abs()))
             }
-            (None, Kind::Fold(a, _)) => logs[*a],
+            (None, Kind::Fold(a, _) | Kind::View(a, _)) => logs[*a],
             (None, Kind::Input(_) | Kind::Polynomial { .. }) => 0.0,
         };
         logs.push(log);
@@ -158,12 +204,12 @@ pub(crate) fn log_scales(
     logs
 }
 
-/// For each free group, the largest absolute value that one of its members holds.
+/// For each free group, the largest absolute value that one of its members holds, times its scale over the group's.
 pub(crate) fn group_max(levels: &Levels, statistics: &Statistics) -> Vec<f64> {
     let mut max = vec![0.0_f64; levels.groups];
     for (v, group) in levels.group.iter().enumerate() {
         if let Some(g) = group {
-            max[*g] = max[*g].max(statistics.max_abs(v));
+            max[*g] = max[*g].max(statistics.max_abs(v) * libm::exp2(levels.log_ratio[v]));
         }
     }
     max

@@ -86,7 +86,9 @@ pub fn lower(
     options: &Options,
 ) -> Result<Lowered, LowerError> {
     let mut network = network::build(module, options.margin)?;
+    network::view_outputs(&mut network);
     network::fold_factors(&mut network);
+    network::gains(&mut network);
     let levels = levels::assign(&mut network);
     let (statistics, from_intervals) = statistics::find(&network, inputs)?;
     let chosen = params::search(&network, &levels, &statistics, options, from_intervals)?;

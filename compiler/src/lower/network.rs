@@ -8,6 +8,7 @@ mod make;
 pub(crate) mod pending;
 mod polynomials;
 mod products;
+mod views;
 
 use super::polynomial::{Program, clenshaw};
 use super::sparse::{self, LANES};
@@ -18,19 +19,35 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub(crate) use exact::Exact;
-pub(crate) use factors::fold_factors;
+pub(crate) use factors::{fold_factors, gains};
 pub(crate) use fold::Fold;
 pub(crate) use make::build;
+pub(crate) use views::view_outputs;
 
 /// A summand of a linear value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Term {
-    /// The operand itself.
-    Identity,
-    /// The operand times a number.
+    /// The operand times a number, by reading it at another scale: it takes no level. 1 is the operand itself.
+    Gain(f64),
+    /// The operand times a number, a plaintext: it takes a level, and the scale is free.
     Scalar(f64),
     /// A matrix times the operand.
     Matrix(Arc<Matrix>),
+}
+
+impl Term {
+    /// Whether it is no product, so that it takes no level.
+    pub(crate) fn is_free(&self) -> bool {
+        self.gain().is_some()
+    }
+
+    /// The number by which reading the operand at another scale multiplies it.
+    pub(crate) fn gain(&self) -> Option<f64> {
+        match self {
+            Term::Gain(f) => Some(*f),
+            Term::Scalar(_) | Term::Matrix(_) => None,
+        }
+    }
 }
 
 /// How a value is made.
@@ -49,6 +66,8 @@ pub(crate) enum Kind {
     Square(usize),
     /// Sums of groups of elements, without a product.
     Fold(usize, Fold),
+    /// Some elements of a value, where they lie, in this order.
+    View(usize, Arc<Vec<u32>>),
     /// A polynomial of each element, which lies in [-1, 1].
     Polynomial {
         operand: usize,
@@ -91,7 +110,7 @@ impl Value {
             Kind::Input(_) => vec![],
             Kind::Linear { terms, .. } => terms.iter().map(|(u, _)| *u).collect(),
             Kind::Mul(a, b) => vec![*a, *b],
-            Kind::Square(a) | Kind::Fold(a, _) => vec![*a],
+            Kind::Square(a) | Kind::Fold(a, _) | Kind::View(a, _) => vec![*a],
             Kind::Polynomial { operand, .. } => vec![*operand],
         }
     }
@@ -154,8 +173,7 @@ impl Network {
                     for (operand, term) in terms {
                         let x = &all[*operand];
                         match term {
-                            Term::Identity => add_scaled(&mut sum, 1.0, x),
-                            Term::Scalar(f) => add_scaled(&mut sum, *f, x),
+                            Term::Gain(f) | Term::Scalar(f) => add_scaled(&mut sum, *f, x),
                             Term::Matrix(m) => sparse::apply_lanes(m, x, &mut sum),
                         }
                     }
@@ -170,6 +188,7 @@ impl Network {
                 }
                 Kind::Square(a) => all[*a].iter().map(|a| a.map(|a| a * a)).collect(),
                 Kind::Fold(a, fold) => fold.eval(&all[*a]),
+                Kind::View(a, elements) => elements.iter().map(|e| all[*a][*e as usize]).collect(),
                 Kind::Polynomial { operand, program } => {
                     let of = |t: &[f64; LANES]| t.map(|t| clenshaw(&program.coefficients, t));
                     all[*operand].iter().map(of).collect()

@@ -68,7 +68,9 @@ fn spreads(network: &Network, packing: &Packing) -> Vec<usize> {
         match &value.kind {
             Kind::Input(_) => {}
             Kind::Fold(a, _) => reach(*a, period(*a) * copies),
-            Kind::Square(a) | Kind::Polynomial { operand: a, .. } => reach(*a, own),
+            Kind::Square(a) | Kind::View(a, _) | Kind::Polynomial { operand: a, .. } => {
+                reach(*a, own)
+            }
             Kind::Mul(a, b) => [a, b].into_iter().for_each(|u| reach(*u, own)),
             Kind::Linear { terms, .. } => {
                 for (t, (u, _)) in terms.iter().enumerate() {
@@ -190,6 +192,7 @@ impl<'n> Analysis<'n> {
         let mut source = Source::default();
         match &self.network.values[v].kind {
             Kind::Input(_) => source.inner = share * model.fresh_secret(logs[v]),
+            Kind::View(..) => {}
             Kind::Fold(a, _) => {
                 let from = &self.packing.layouts[self.packing.of[*a]];
                 let folds = (from.period / layout.period.max(1)).max(1).ilog2();
@@ -222,7 +225,7 @@ impl<'n> Analysis<'n> {
                     let plain = logs[v] + prime - logs[*u];
                     let mut operand = 0.0;
                     match term {
-                        Term::Identity => {}
+                        Term::Gain(_) => {}
                         Term::Scalar(_) => {
                             rescaled = true;
                             let step = libm::exp2(-plain);
@@ -310,6 +313,10 @@ impl<'n> Analysis<'n> {
                         }
                     }
                 }
+                Kind::View(a, elements) => {
+                    let pairs = own.iter_mut().zip(elements.iter());
+                    pairs.for_each(|(o, e)| *o += all[*a][*e as usize]);
+                }
                 Kind::Square(a) => {
                     let pairs = squares[*a].iter().zip(&all[*a]);
                     own.iter_mut()
@@ -348,13 +355,10 @@ impl<'n> Analysis<'n> {
                                         .sum::<f64>();
                                 }
                             }
-                            Term::Scalar(f) => {
+                            Term::Scalar(f) | Term::Gain(f) => {
                                 own.iter_mut()
                                     .zip(&all[*u])
                                     .for_each(|(o, v)| *o += f * f * v);
-                            }
-                            Term::Identity => {
-                                own.iter_mut().zip(&all[*u]).for_each(|(o, v)| *o += v)
                             }
                         }
                     }

@@ -14,6 +14,8 @@
 //! fill a ciphertext, every element has a ciphertext of its own, and matrices become weighted sums of ciphertexts,
 //! without rotations; squares join the sums that follow them.
 //!
+//! Views, which outputs alone are, lie where their operand's elements do.
+//!
 //! The operand of a fold has no layout of its own: its groups' members lie one result's length apart, behind one
 //! another, wherever the result's elements are.
 
@@ -109,7 +111,7 @@ pub(crate) fn classes(network: &Network) -> Vec<usize> {
     }
     for (v, value) in network.values.iter().enumerate() {
         let joined: Vec<usize> = match &value.kind {
-            Kind::Input(_) | Kind::Fold(..) => vec![],
+            Kind::Input(_) | Kind::Fold(..) | Kind::View(..) => vec![],
             Kind::Mul(a, b) => vec![*a, *b],
             Kind::Square(a) => vec![*a],
             Kind::Polynomial { operand, .. } => vec![*operand],
@@ -274,6 +276,8 @@ struct Search<'n> {
     options: BTreeMap<usize, Vec<usize>>,
     /// For each operand of a fold, the class of the result and how its elements are grouped.
     derived: BTreeMap<usize, (usize, &'n Fold)>,
+    /// For each view, the class of its operand and the elements.
+    views: BTreeMap<usize, (usize, &'n [u32])>,
     /// The shape and stride of each class.
     shapes: BTreeMap<usize, (Vec<usize>, usize)>,
     /// The layouts of operands of folds, by class and the result's layout.
@@ -282,10 +286,13 @@ struct Search<'n> {
 
 impl<'n> Search<'n> {
     fn new(network: &'n Network, class: &[usize], slots: usize, samples: usize) -> Self {
-        let mut derived = BTreeMap::new();
+        let (mut derived, mut views) = (BTreeMap::new(), BTreeMap::new());
         for (v, value) in network.values.iter().enumerate() {
             if let Kind::Fold(operand, fold) = &value.kind {
                 derived.insert(class[*operand], (class[v], fold));
+            }
+            if let Kind::View(operand, elements) = &value.kind {
+                views.insert(class[v], (class[*operand], elements.as_slice()));
             }
         }
         let shape_of = |root: usize| {
@@ -311,11 +318,12 @@ impl<'n> Search<'n> {
             rules: rules.len(),
             options: BTreeMap::new(),
             derived,
+            views,
             shapes: BTreeMap::new(),
             made: BTreeMap::new(),
         };
         for (root, (shape, stride)) in &shapes {
-            if search.derived.contains_key(root) {
+            if search.derived.contains_key(root) || search.views.contains_key(root) {
                 continue;
             }
             let dense = search.intern(Layout::dense(shape.clone(), slots));
@@ -346,14 +354,24 @@ impl<'n> Search<'n> {
 
     /// The free class that decides a class's layout.
     fn base(&self, mut root: usize) -> usize {
-        // A result of a fold has fewer elements than its operand, so that this ends.
-        while let Some((result, _)) = self.derived.get(&root) {
-            root = *result;
+        // A result of a fold has fewer elements than its operand, and nothing reads a view, so that this ends.
+        loop {
+            let result = self.derived.get(&root).map(|(result, _)| *result);
+            match result.or_else(|| self.views.get(&root).map(|(operand, _)| *operand)) {
+                Some(other) => root = other,
+                None => return root,
+            }
         }
-        root
     }
 
     fn layout_of(&mut self, root: usize, choice: &Choice) -> usize {
+        if let Some(&(operand, elements)) = self.views.get(&root) {
+            let from = self.layout_of(operand, choice);
+            let shape = self.shapes.get(&root).map(|(shape, _)| shape.clone());
+            let view = self.layouts[from].view(elements, shape.unwrap_or_default());
+            // The elements are the operand's.
+            return view.map_or(from, |layout| self.intern(layout));
+        }
         let Some(&(result, fold)) = self.derived.get(&root) else {
             return choice.get(&root).copied().unwrap_or(0);
         };

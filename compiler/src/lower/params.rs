@@ -294,7 +294,9 @@ fn level_report(network: &Network, levels: &Levels) -> Vec<String> {
             {
                 "matrix".to_owned()
             }
-            Kind::Linear { .. } | Kind::Fold(..) | Kind::Input(_) => "factor".to_owned(),
+            Kind::Linear { .. } | Kind::Fold(..) | Kind::View(..) | Kind::Input(_) => {
+                "factor".to_owned()
+            }
         };
         format!("{} ({what})", value.origin)
     };
@@ -385,7 +387,7 @@ fn cost(
                 };
                 (0..rotations * ciphertexts).for_each(|_| work += limbs.key_switch(false));
             }
-            Kind::Input(_) => {}
+            Kind::Input(_) | Kind::View(..) => {}
         }
     }
     work

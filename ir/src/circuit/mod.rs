@@ -138,6 +138,16 @@ pub enum CircuitOp {
     },
     /// The same value at the node's lower level; the scale stays.
     DropLevel,
+    /// Product with one number, by division of the scale by its magnitude: no plaintext, no level, no error.
+    Gain {
+        /// The number, not 0.
+        factor: f64,
+    },
+    /// Some elements of the operand, where they lie: the ciphertexts that hold one of them. Nothing is computed.
+    View {
+        /// For each element of the result, that of the operand; no two alike.
+        elements: Vec<u32>,
+    },
     /// Sums over the slots that lie a multiple of the result's length (period times ciphertexts) apart; level and
     /// scale stay. The operand's length is a power of two times the result's.
     Fold,
@@ -176,6 +186,8 @@ impl CircuitOp {
             CircuitOp::MulScalar { .. } => "mul_scalar",
             CircuitOp::MulVector { .. } => "mul_vector",
             CircuitOp::DropLevel => "drop_level",
+            CircuitOp::Gain { .. } => "gain",
+            CircuitOp::View { .. } => "view",
             CircuitOp::Fold => "fold",
             CircuitOp::Combine { .. } => "combine",
         }

@@ -148,7 +148,7 @@ pub(super) fn read_lines(
     for line in lines {
         let mut cursor = Cursor::new(line);
         if line.columns.is_some() {
-            rows.push(read_row(line, cursor, &names)?);
+            rows.push(read_row(line, cursor, &names, &mut budget)?);
             continue;
         }
         if read_params(line, &mut circuit.params)? {
@@ -265,6 +265,7 @@ fn read_row(
     line: &Line<'_>,
     mut cursor: Cursor<'_, '_>,
     names: &Names<'_>,
+    budget: &mut usize,
 ) -> Result<Row, ParseError> {
     let id = cursor.node()?;
     cursor.equals()?;
@@ -272,6 +273,18 @@ fn read_row(
     if word == "combine" {
         let (op, operands) = read_combine(&mut cursor, names.scales)?;
         return Ok((id, op, operands, line.origin()?));
+    }
+    if word == "view" {
+        let operand = cursor.node()?;
+        cursor.expect("elements")?;
+        let elements = cursor.positions(budget)?;
+        cursor.end()?;
+        return Ok((
+            id,
+            CircuitOp::View { elements },
+            vec![operand],
+            line.origin()?,
+        ));
     }
     let mut args = Args::read(cursor)?;
     let operands = args.nodes.clone();
@@ -329,6 +342,9 @@ fn read_row(
         "mul" => CircuitOp::Mul,
         "square" => CircuitOp::Square,
         "drop_level" => CircuitOp::DropLevel,
+        "gain" => CircuitOp::Gain {
+            factor: args.number("value", None)?,
+        },
         "fold" => CircuitOp::Fold,
         _ => return Err(line.error(format!("{word:?} is no operation of this stage"))),
     };

@@ -130,6 +130,21 @@ pub(super) fn circuit() -> Circuit {
         &s9,
         1,
     );
+    let halved = add(
+        CircuitOp::Gain { factor: -0.5 },
+        &[b],
+        3,
+        &s2.mul(&Scale::pow2(1)),
+        1,
+    );
+    let elements = vec![1];
+    add(
+        CircuitOp::View { elements },
+        &[halved],
+        3,
+        &s2.mul(&Scale::pow2(1)),
+        2,
+    );
     let port = |name: &str, node, shape: Vec<usize>| Port {
         name: name.into(),
         node,
@@ -153,6 +168,13 @@ pub(super) fn circuit() -> Circuit {
                 positions: vec![3, 2, 1, 0],
             },
             Layout::dense(vec![1, 2], 4096),
+            Layout {
+                shape: vec![1],
+                period: 2,
+                ciphertexts: 1,
+                samples: 1,
+                positions: vec![1],
+            },
         ],
         matrices: vec![Arc::new(Matrix {
             name: "fc.weight".into(),

@@ -168,6 +168,12 @@ fn spell_op(circuit: &Circuit, op: &CircuitOp, operands: &[NodeId], scales: &mut
                 scales.spell(plain_scale)
             );
         }
+        CircuitOp::Gain { factor } => {
+            let _ = write!(attributes, " value {}", text::number(*factor));
+        }
+        CircuitOp::View { elements } => {
+            let _ = write!(attributes, " elements {}", text::positions(elements));
+        }
         CircuitOp::Combine {
             products,
             gain,

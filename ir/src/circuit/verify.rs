@@ -243,7 +243,10 @@ fn operation(circuit: &Circuit, id: NodeId, node: &CircuitNode) -> Vec<String> {
         return faults;
     };
     let (mut level, mut scale) = (a.level, a.scale.clone());
-    let same_layout = !matches!(node.op, CircuitOp::MatVec { .. } | CircuitOp::Fold);
+    let same_layout = !matches!(
+        node.op,
+        CircuitOp::MatVec { .. } | CircuitOp::Fold | CircuitOp::View { .. }
+    );
     let vector_fits = |vector: VectorId| match circuit.vectors.get(vector.0 as usize) {
         None => Some(format!("vector {} does not exist", vector.0)),
         Some(v) if layout(circuit, a.layout).is_some_and(|l| l.len() != v.tensor.len()) => {
@@ -345,6 +348,21 @@ fn operation(circuit: &Circuit, id: NodeId, node: &CircuitNode) -> Vec<String> {
                 faults.push(format!(
                     "a value in layout {} does not fold onto layout {}",
                     a.layout, node.layout
+                ));
+            }
+        }
+        CircuitOp::Gain { factor } => match Scale::from_f64(factor.abs()) {
+            Some(magnitude) => scale = scale.div(&magnitude),
+            None => faults.push(format!("a gain of {factor}")),
+        },
+        CircuitOp::View { elements } => {
+            let sizes = layout(circuit, a.layout).zip(layout(circuit, node.layout));
+            if let Some((from, to)) = sizes
+                && from.view(elements, to.shape.clone()).as_ref() != Some(to)
+            {
+                faults.push(format!(
+                    "layout {} is not what the elements are in layout {}",
+                    node.layout, a.layout
                 ));
             }
         }

@@ -189,6 +189,18 @@ fn each_bad_twin_is_found() {
                 constant: 0.0,
             }
         }),
+        ("a gain of NaN", |c| {
+            node(c, 15).op = CircuitOp::Gain { factor: f64::NAN }
+        }),
+        ("the result's scale is", |c| {
+            node(c, 15).op = CircuitOp::Gain { factor: 0.25 }
+        }),
+        ("layout #2 is not what the elements are in layout #1", |c| {
+            node(c, 16).op = CircuitOp::View { elements: vec![0] }
+        }),
+        ("layout #2 is not what the elements are in layout #1", |c| {
+            node(c, 16).op = CircuitOp::View { elements: vec![2] }
+        }),
         ("a gain of 2 for 0 products", |c| {
             if let CircuitOp::Combine { gain, .. } = &mut node(c, 14).op {
                 *gain = 2;

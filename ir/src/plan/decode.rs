@@ -249,6 +249,11 @@ fn step_op(op: proto::StepOp) -> Result<StepOp, PlanError> {
             dst: r(o.dst),
             a: r(o.a),
         },
+        Wire::Gain(o) => StepOp::Gain {
+            dst: r(o.dst),
+            a: r(o.a),
+            factor: o.value,
+        },
         Wire::DropLevel(o) => StepOp::DropLevel {
             dst: r(o.dst),
             a: r(o.a),

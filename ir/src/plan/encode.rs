@@ -212,6 +212,10 @@ fn step_op(op: &StepOp) -> proto::StepOp {
             ..unary(dst, a)
         }),
         StepOp::Rescale { dst, a } => Wire::Rescale(unary(dst, a)),
+        StepOp::Gain { dst, a, factor } => Wire::Gain(Arithmetic {
+            value: *factor,
+            ..unary(dst, a)
+        }),
         StepOp::Combine {
             dst,
             products,

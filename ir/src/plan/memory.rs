@@ -193,6 +193,7 @@ fn execution(plan: &Plan) -> u64 {
             StepOp::Add { .. }
             | StepOp::Sub { .. }
             | StepOp::AddVector { .. }
+            | StepOp::Gain { .. }
             | StepOp::DropLevel { .. } => ciphertext(step.level),
         };
         let size = match &step.op {

@@ -286,6 +286,15 @@ pub enum StepOp {
         /// The operand.
         a: Register,
     },
+    /// `dst = a * factor`, by division of the scale by the factor's magnitude; nothing else is computed but a sign.
+    Gain {
+        /// The result.
+        dst: Register,
+        /// The operand.
+        a: Register,
+        /// The factor, not 0.
+        factor: f64,
+    },
     /// `dst = a` at a lower level.
     DropLevel {
         /// The result.

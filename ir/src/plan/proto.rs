@@ -361,7 +361,7 @@ pub(crate) struct Step {
     pub(crate) approximation: Option<f64>,
     #[prost(
         oneof = "StepOp",
-        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28"
+        tags = "16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29"
     )]
     pub(crate) op: Option<StepOp>,
 }
@@ -394,6 +394,8 @@ pub(crate) enum StepOp {
     Fold(Arithmetic),
     #[prost(message, tag = "28")]
     WeightedSums(WeightedSums),
+    #[prost(message, tag = "29")]
+    Gain(Arithmetic),
 }
 
 #[derive(Clone, PartialEq, Message)]

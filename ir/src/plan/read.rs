@@ -557,6 +557,14 @@ fn read_step(
             let (dst, a) = unary()?;
             StepOp::Rescale { dst, a }
         }
+        "gain" => {
+            let (dst, a) = unary()?;
+            StepOp::Gain {
+                dst,
+                a,
+                factor: parts.value.ok_or_else(|| missing("value"))?,
+            }
+        }
         "drop_level" => {
             let (dst, a) = unary()?;
             StepOp::DropLevel {

@@ -298,6 +298,10 @@ impl<'p> Simulator<'p> {
                 let variance = self.rounding(*dst, true)?;
                 self.finish(state, *dst, values, variance, 0.0)?;
             }
+            StepOp::Gain { dst, a, factor } => {
+                let values = state.get(*a)?.iter().map(|a| a * factor).collect();
+                self.finish(state, *dst, values, 0.0, 0.0)?;
+            }
             StepOp::DropLevel { dst, a, .. } => {
                 let values = state.get(*a)?.to_vec();
                 self.finish(state, *dst, values, 0.0, 0.0)?;

@@ -78,6 +78,7 @@ impl StepOp {
             | StepOp::MulVector { a, .. }
             | StepOp::MulScalar { a, .. }
             | StepOp::Rescale { a, .. }
+            | StepOp::Gain { a, .. }
             | StepOp::DropLevel { a, .. } => vec![*a],
             StepOp::Combine {
                 products, terms, ..
@@ -103,6 +104,7 @@ impl StepOp {
             | StepOp::MulScalar { dst, .. }
             | StepOp::Combine { dst, .. }
             | StepOp::Rescale { dst, .. }
+            | StepOp::Gain { dst, .. }
             | StepOp::DropLevel { dst, .. } => vec![*dst],
         }
     }

@@ -209,6 +209,7 @@ impl StepOp {
             StepOp::MulVector { .. } => "mul_vector",
             StepOp::MulScalar { .. } => "mul_scalar",
             StepOp::Rescale { .. } => "rescale",
+            StepOp::Gain { .. } => "gain",
             StepOp::DropLevel { .. } => "drop_level",
             StepOp::Combine { .. } => "combine",
             StepOp::WeightedSums { .. } => "weighted_sums",
@@ -271,6 +272,7 @@ fn spell_step(step: &Step, scales: &mut Scales) -> String {
                 scales.spell(plain_scale)
             ));
         }
+        StepOp::Gain { factor, .. } => push(format!("value {}", text::number(*factor))),
         StepOp::DropLevel { level, .. } => push(format!("level {level}")),
         StepOp::Fold { rotations, .. } => {
             let rotations: Vec<usize> = rotations.iter().map(|r| *r as usize).collect();

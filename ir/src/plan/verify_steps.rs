@@ -117,6 +117,13 @@ impl Checker<'_> {
                 (a.scale.mul(plain_scale), *rescale)
             }
             StepOp::Rescale { .. } => (a.scale.clone(), true),
+            StepOp::Gain { factor, .. } => match Scale::from_f64(factor.abs()) {
+                Some(magnitude) => (a.scale.div(&magnitude), false),
+                None => {
+                    self.fault(place, format!("a gain of {factor}"));
+                    return None;
+                }
+            },
             StepOp::DropLevel { level, .. } => {
                 if *level >= a.level {
                     self.fault(place, format!("level {level} is not below {}", a.level));

@@ -445,3 +445,48 @@ fn folds_read_back() {
         ));
     }
 }
+
+/// A gain is verified, and reads back from the file and from the text.
+#[test]
+fn gains_read_back() {
+    let mut good = plan();
+    let last = good.steps.last_mut().unwrap();
+    last.free.clear();
+    let last = last.clone();
+    let a = last.op.results()[0];
+    let dst = Register(a.0 + 1);
+    good.steps.push(Step {
+        op: StepOp::Gain {
+            dst,
+            a,
+            factor: -0.25,
+        },
+        scale: last.scale.mul(&crate::Scale::pow2(2)),
+        range: crate::value::Range {
+            lo: last.range.lo / 8.0,
+            hi: last.range.hi / 8.0,
+        },
+        free: vec![a, dst],
+        ..last
+    });
+    let (read, id) = plan_from_bytes(&plan_to_bytes(&good).0).unwrap();
+    assert_eq!((read.steps, id), (good.steps.clone(), good.id()));
+    let text = super::super::print(&good);
+    let gain = text.lines().find(|l| l.contains(" gain r")).unwrap();
+    assert!(
+        gain.contains(&format!("{dst} = gain {a} value -0.25")),
+        "{gain}"
+    );
+    let parsed = super::super::parse(&text, &good).unwrap();
+    assert_eq!(parsed.steps, good.steps);
+    for wrong in [0.0, 0.5, f64::NAN, f64::INFINITY] {
+        let mut bad = good.clone();
+        if let Some(StepOp::Gain { factor, .. }) = bad.steps.last_mut().map(|s| &mut s.op) {
+            *factor = wrong;
+        }
+        assert!(matches!(
+            plan_from_bytes(&plan_to_bytes(&bad).0),
+            Err(PlanError::Faulty(_))
+        ));
+    }
+}

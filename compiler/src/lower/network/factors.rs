@@ -8,6 +8,10 @@ use super::super::sparse;
 use super::{Kind, Network, Term};
 use std::sync::Arc;
 
+/// Factors of a sum that differ by more than this keep scales of their own: as gains they would tie the precision of one
+/// operand to that of another that matters less.
+const ALIKE: f64 = 16.0;
+
 /// Moves factors where that saves a level.
 pub(crate) fn fold_factors(network: &mut Network) {
     for v in 0..network.values.len() {
@@ -29,9 +33,36 @@ pub(crate) fn fold_factors(network: &mut Network) {
                 if others_absorb(network, u, v) && scalable(network, u, f) {
                     apply(network, u, f, v);
                     if let Kind::Linear { terms, .. } = &mut network.values[v].kind {
-                        terms[t].1 = Term::Identity;
+                        terms[t].1 = Term::Gain(1.0);
                     }
                 }
+            }
+        }
+    }
+}
+
+/// Factors become gains, which take no level: all in a sum without a matrix, else those of -1 next to a value as it is.
+///
+/// What [`super::super::levels::assign`] finds no common scale for gets its factor back.
+pub(crate) fn gains(network: &mut Network) {
+    for value in &mut network.values {
+        let Kind::Linear { terms, .. } = &mut value.kind else {
+            continue;
+        };
+        let any = |of: fn(&Term) -> bool| terms.iter().any(|(_, t)| of(t));
+        let matrix = any(|t| matches!(t, Term::Matrix(_)));
+        let difference = any(|t| *t == Term::Gain(1.0));
+        let sizes = terms.iter().filter_map(|(_, t)| match t {
+            Term::Gain(f) | Term::Scalar(f) => Some(f.abs()),
+            Term::Matrix(_) => None,
+        });
+        let (least, most) = sizes.fold((f64::INFINITY, 0.0_f64), |(a, b), f| (a.min(f), b.max(f)));
+        let alike = least > 0.0 && most <= ALIKE * least;
+        for (_, term) in terms.iter_mut() {
+            if let Term::Scalar(f) = *term
+                && (!matrix && alike || difference && f == -1.0)
+            {
+                *term = Term::Gain(f);
             }
         }
     }
@@ -43,7 +74,7 @@ fn others_absorb(network: &Network, u: usize, user: usize) -> bool {
         _ if v == user => true,
         Kind::Linear { terms, .. } => {
             let of_u = terms.iter().filter(|(x, _)| *x == u);
-            of_u.into_iter().all(|(_, t)| !matches!(t, Term::Identity))
+            of_u.into_iter().all(|(_, t)| !t.is_free())
         }
         _ => !value.operands().contains(&u),
     };
@@ -54,12 +85,14 @@ fn others_absorb(network: &Network, u: usize, user: usize) -> bool {
 fn scalable(network: &Network, u: usize, f: f64) -> bool {
     match &network.values[u].kind {
         Kind::Input(_) => false,
-        Kind::Linear { terms, .. } => terms.iter().all(|(_, t)| !matches!(t, Term::Identity)),
+        Kind::Linear { terms, .. } => terms.iter().all(|(_, t)| !t.is_free()),
         Kind::Square(a) => {
             f > 0.0 && others_absorb(network, *a, u) && scalable(network, *a, libm::sqrt(f))
         }
         Kind::Mul(a, b) => factor_side(network, u, *a, *b, f).is_some(),
-        Kind::Fold(a, _) => others_absorb(network, *a, u) && scalable(network, *a, f),
+        Kind::Fold(a, _) | Kind::View(a, _) => {
+            others_absorb(network, *a, u) && scalable(network, *a, f)
+        }
         Kind::Polynomial { .. } => true,
     }
 }
@@ -94,7 +127,7 @@ fn apply(network: &mut Network, u: usize, f: f64, user: usize) {
             *program = Arc::new(program.scaled(f));
             None
         }
-        Kind::Fold(a, _) => Some((*a, f)),
+        Kind::Fold(a, _) | Kind::View(a, _) => Some((*a, f)),
         Kind::Square(a) => Some((*a, libm::sqrt(f))),
         Kind::Mul(a, b) => {
             let (a, b) = (*a, *b);
@@ -111,6 +144,6 @@ fn multiply(term: &mut Term, f: f64) {
     match term {
         Term::Matrix(m) => *m = Arc::new(sparse::scale(m, f)),
         Term::Scalar(s) => *s *= f,
-        Term::Identity => *term = Term::Scalar(f),
+        Term::Gain(g) => *term = Term::Scalar(*g * f),
     }
 }

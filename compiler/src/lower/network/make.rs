@@ -125,7 +125,7 @@ impl Builder<'_> {
         for (value, matrix) in &pending.terms {
             let term = match as_scaled_identity(matrix) {
                 _ if matrix.entries() == 0 => continue,
-                Some(1.0) => Term::Identity,
+                Some(1.0) => Term::Gain(1.0),
                 Some(factor) => Term::Scalar(factor),
                 None => Term::Matrix(matrix.clone()),
             };

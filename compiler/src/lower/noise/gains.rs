@@ -172,7 +172,7 @@ fn cost(network: &Network) -> usize {
             .iter()
             .map(|(_, t)| match t {
                 Term::Matrix(m) => m.entries(),
-                Term::Scalar(_) | Term::Identity => 1,
+                Term::Scalar(_) | Term::Gain(_) => 1,
             })
             .sum(),
         _ => 1,
@@ -298,6 +298,15 @@ impl<'n> Walk<'n> {
                 of(*a, &|sum| fold_back(fold, own, sum));
                 vec![]
             }
+            Kind::View(a, elements) => {
+                of(*a, &|sum| {
+                    for (element, own) in elements.iter().zip(own) {
+                        let to = &mut sum[*element as usize];
+                        (0..LANES).for_each(|lane| to[lane] += own[lane]);
+                    }
+                });
+                vec![]
+            }
             Kind::Square(a) => {
                 of(*a, &|sum| add_products(sum, 2.0, own, &self.values[*a]));
                 vec![]
@@ -321,8 +330,7 @@ impl<'n> Walk<'n> {
                     let rows = &self.rows[v][t];
                     of(*u, &|sum| match term {
                         Term::Matrix(m) => matrix_back(m, own, sum),
-                        Term::Scalar(f) => add_scaled(sum, *f, own),
-                        Term::Identity => add_scaled(sum, 1.0, own),
+                        Term::Scalar(f) | Term::Gain(f) => add_scaled(sum, *f, own),
                     });
                     weighted_square_sum(own, |r, _| rows.get(r).copied().unwrap_or(0.0))
                 };
@@ -338,7 +346,7 @@ fn row_squares(term: &Term) -> Vec<f64> {
         Term::Matrix(m) => (0..m.rows)
             .map(|r| m.row(r).map(|(_, w)| w * w).sum())
             .collect(),
-        Term::Scalar(_) | Term::Identity => vec![],
+        Term::Scalar(_) | Term::Gain(_) => vec![],
     }
 }
 

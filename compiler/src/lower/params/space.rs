@@ -1,7 +1,8 @@
 //! The space of parameters for one ring degree, digit size and largest prime, and the search through it.
 
 use super::super::Options;
-use super::super::network::{Kind, Term};
+use super::super::levels::{Pivot, log_scales};
+use super::super::network::Kind;
 use super::super::noise::{Analysis, Candidate};
 use super::super::polynomial::LogScale;
 use super::{
@@ -17,14 +18,24 @@ const NEIGHBOURS: usize = 3;
 /// With polynomials, the search ends so many bits above the wish.
 const ENOUGH_BITS: f64 = 3.0;
 
+/// How often the first prime is enlarged, and by how much more than is missing.
+const FITTINGS: usize = 4;
+const SPARE_BITS: f64 = 0.05;
+
 /// What a number of a point means.
 #[derive(Clone, Debug)]
-enum Variable {
+enum Variable<'v> {
     /// log2 of scale times largest value of a group.
     Magnitude(usize),
-    /// How far the scale's log2 of the group that a polynomial reads lies from where T_2, T_4, .. keep it: one bit above
-    /// that prime's size.
-    Offset(usize, usize),
+    /// How far the scale's log2 of a polynomial's operand lies from where T_2, T_4, .. keep it: one bit above that prime's
+    /// size. The operand is a member of the group.
+    Offset {
+        group: usize,
+        prime: usize,
+        operand: usize,
+    },
+    /// The same for an operand whose scale follows from the group's.
+    Pivot { prime: usize, pivot: &'v Pivot },
     /// The size of one prime, or of all within a polynomial.
     Primes(Vec<usize>),
 }
@@ -35,7 +46,7 @@ pub(super) struct Space<'s> {
     log_n: u32,
     digit_size: usize,
     cap: f64,
-    variables: Vec<Variable>,
+    variables: Vec<Variable<'s>>,
 }
 
 impl<'s> Space<'s> {
@@ -65,13 +76,12 @@ impl<'s> Space<'s> {
         for spare in [0.1, 0.4, 1.0, 2.0, 4.0] {
             let point = self.optimise(limit - spare, wanted)?;
             let mut candidate = self.candidate(&point)?;
-            let Some(literal) = self.literal(&candidate) else {
+            let Some(literal) = self.fitting(&mut candidate) else {
                 continue;
             };
             if literal.check().is_err() {
                 continue;
             }
-            candidate.primes = literal.q.iter().map(|q| libm::log2(*q as f64)).collect();
             candidate.model = NoiseModel::new(&literal).of_samples(self.analysis.packing.samples());
             let bits = self.analysis.output_bits(&candidate);
             return Some(Chosen {
@@ -80,6 +90,25 @@ impl<'s> Space<'s> {
                 candidate,
                 bits,
             });
+        }
+        None
+    }
+
+    /// The primes nearest to a candidate's sizes, which become exactly theirs. Scales that follow from the primes may then take
+    /// more bits than planned, which the first prime makes up for.
+    fn fitting(&self, candidate: &mut Candidate) -> Option<CkksLiteral> {
+        for _ in 0..FITTINGS {
+            let literal = self.literal(candidate)?;
+            let exact = Candidate {
+                primes: literal.q.iter().map(|q| libm::log2(*q as f64)).collect(),
+                ..candidate.clone()
+            };
+            let missing = self.missing(&exact)?;
+            if missing <= 0.0 {
+                *candidate = exact;
+                return Some(literal);
+            }
+            candidate.primes[0] += missing + SPARE_BITS;
         }
         None
     }
@@ -101,13 +130,18 @@ impl<'s> Space<'s> {
         for (variable, x) in self.variables.iter().zip(point) {
             match variable {
                 Variable::Magnitude(g) => magnitude[*g] = *x,
-                Variable::Offset(g, prime) => {
-                    magnitude[*g] =
-                        primes[*prime] + 1.0 + x + libm::log2(self.analysis.group_max[*g]);
+                Variable::Offset {
+                    group,
+                    prime,
+                    operand,
+                } => {
+                    let scale = primes[*prime] + 1.0 + x - levels.log_ratio[*operand];
+                    magnitude[*group] = scale + libm::log2(self.analysis.group_max[*group]);
                 }
-                Variable::Primes(_) => {}
+                Variable::Primes(_) | Variable::Pivot { .. } => {}
             }
         }
+        self.set_pivots(point, &mut magnitude, &primes);
         let n = libm::exp2(f64::from(self.log_n));
         let model = NoiseModel {
             n,
@@ -124,38 +158,14 @@ impl<'s> Space<'s> {
             model,
         };
         let logs = self.analysis.log_scales(&candidate);
-        // Modulus bits that each value takes, and its level.
-        let room = libm::log2(self.options.margin.max(1.0)) + 1.0 + HEADROOM_BITS;
-        let magnitudes = self.analysis.magnitudes(&logs);
-        let mut needs: Vec<(f64, usize)> = magnitudes
-            .iter()
-            .zip(&levels.level)
-            .map(|(m, l)| (m + room, *l))
-            .collect();
-        let values = &self.analysis.network.values;
-        for (value, level) in values.iter().zip(&levels.level) {
-            // Summands are dropped to the level of the sum, which may be smaller than they are.
-            let Kind::Linear { terms, .. } = &value.kind else {
-                continue;
-            };
-            for (u, term) in terms {
-                let read_at = level + usize::from(*term != Term::Identity);
-                if read_at < levels.level[*u] {
-                    needs.push((magnitudes[*u] + room, read_at));
-                }
-            }
-        }
-        self.inner_needs(&candidate, &logs, &mut needs)?;
+        let needs = self.needs(&candidate, &logs)?;
         let at_zero = needs.iter().filter(|(_, l)| *l == 0).map(|(m, _)| *m);
         candidate.primes[0] = at_zero.fold(smallest, f64::max);
         // The first prime may exceed the cap by a little: it holds the outputs, whatever precision they have.
         if candidate.primes[0] > self.cap.max(31.0) + 0.5 {
             return None;
         }
-        let mut modulus = Vec::with_capacity(candidate.primes.len());
-        for p in &candidate.primes {
-            modulus.push(p + modulus.last().copied().unwrap_or(0.0));
-        }
+        let modulus = moduli(&candidate.primes);
         let all_fit = needs.iter().all(|(m, l)| *m <= modulus[*l] + 1e-9);
         if !all_fit || logs.iter().any(|l| !l.is_finite()) {
             return None;
@@ -174,6 +184,64 @@ impl<'s> Space<'s> {
         candidate.model.log_p = largest + SPECIAL_BITS;
         let special = candidate.model.log_p / special_primes(candidate.model.log_p) as f64;
         (special <= f64::from(MAX_PRIME_BITS) - 0.01).then_some(candidate)
+    }
+
+    /// Modulus bits that each value takes, and its level.
+    fn needs(&self, candidate: &Candidate, logs: &[f64]) -> Option<Vec<(f64, usize)>> {
+        let levels = self.analysis.levels;
+        let room = libm::log2(self.options.margin.max(1.0)) + 1.0 + HEADROOM_BITS;
+        let magnitudes = self.analysis.magnitudes(logs);
+        let mut needs: Vec<(f64, usize)> = magnitudes
+            .iter()
+            .zip(&levels.level)
+            .map(|(m, l)| (m + room, *l))
+            .collect();
+        let values = &self.analysis.network.values;
+        for (value, level) in values.iter().zip(&levels.level) {
+            // Summands are dropped to the level of the sum, which may be smaller than they are.
+            let Kind::Linear { terms, .. } = &value.kind else {
+                continue;
+            };
+            for (u, term) in terms {
+                let read_at = level + usize::from(!term.is_free());
+                if read_at < levels.level[*u] {
+                    needs.push((magnitudes[*u] + room, read_at));
+                }
+            }
+        }
+        self.inner_needs(candidate, logs, &mut needs)?;
+        Some(needs)
+    }
+
+    /// How many bits the modulus falls short of what values take with exactly these primes, headroom left out.
+    fn missing(&self, candidate: &Candidate) -> Option<f64> {
+        let needs = self.needs(candidate, &self.analysis.log_scales(candidate))?;
+        let modulus = moduli(&candidate.primes);
+        let short = |(bits, level): &(f64, usize)| bits - HEADROOM_BITS - modulus[*level];
+        Some(needs.iter().map(short).fold(0.0, f64::max))
+    }
+
+    /// Sets the magnitudes of the groups from which the scales of polynomials' operands follow.
+    fn set_pivots(&self, point: &[f64], magnitude: &mut [f64], primes: &[f64]) {
+        let Analysis {
+            network,
+            levels,
+            group_max,
+            ..
+        } = self.analysis;
+        for wanted in &levels.pivots {
+            let found = self.variables.iter().zip(point).find_map(|(v, x)| match v {
+                Variable::Pivot { prime, pivot } if pivot.operand == wanted.operand => {
+                    Some(primes[*prime] + 1.0 + x)
+                }
+                _ => None,
+            });
+            if let (Some(scale), Some(group)) = (found, levels.group[wanted.free]) {
+                magnitude[group] = 0.0;
+                let logs = log_scales(network, levels, group_max, magnitude, primes);
+                magnitude[group] = (scale - logs[wanted.operand]) / wanted.power;
+            }
+        }
     }
 
     /// Modulus bits that the sums of polynomials take over their whole domain, which holds the margin already.
@@ -214,7 +282,7 @@ impl<'s> Space<'s> {
         let start = min_prime_bits(self.log_n) + 0.5;
         let first = |variable: &Variable| match variable {
             Variable::Magnitude(_) => start - 3.0,
-            Variable::Offset(..) => 0.0,
+            Variable::Offset { .. } | Variable::Pivot { .. } => 0.0,
             Variable::Primes(_) => start,
         };
         let mut point: Vec<f64> = self.variables.iter().map(first).collect();
@@ -337,11 +405,20 @@ impl<'s> Space<'s> {
     }
 }
 
+/// The sums of the first logarithms.
+fn moduli(primes: &[f64]) -> Vec<f64> {
+    let sum = |sum: &mut f64, p: &f64| {
+        *sum += p;
+        Some(*sum)
+    };
+    primes.iter().scan(0.0, sum).collect()
+}
+
 /// The variables of a network: those of polynomials first tied together, in the order of levels if there are any.
-fn variables(analysis: &Analysis<'_>) -> Vec<Variable> {
+fn variables<'s>(analysis: &'s Analysis<'_>) -> Vec<Variable<'s>> {
     let levels = analysis.levels;
     let mut class: Vec<usize> = (0..=levels.depth).collect();
-    let mut offsets: Vec<Option<usize>> = vec![None; levels.groups];
+    let mut offsets: Vec<Option<Variable<'s>>> = vec![None; levels.groups];
     let mut deep = false;
     for (v, value) in analysis.network.values.iter().enumerate() {
         let Kind::Polynomial { operand, program } = &value.kind else {
@@ -356,13 +433,18 @@ fn variables(analysis: &Analysis<'_>) -> Vec<Variable> {
             .filter(|c| joined.contains(c))
             .for_each(|c| *c = first);
         if let Some(group) = levels.group[*operand] {
-            offsets[group].get_or_insert(high);
+            offsets[group].get_or_insert(Variable::Offset {
+                group,
+                prime: high,
+                operand: *operand,
+            });
+        }
+        let pivot = levels.pivots.iter().find(|p| p.operand == *operand);
+        if let Some((pivot, group)) = pivot.and_then(|p| Some((p, levels.group[p.free]?))) {
+            offsets[group].get_or_insert(Variable::Pivot { prime: high, pivot });
         }
     }
-    let of_group = |g: usize| match offsets[g] {
-        Some(prime) => Variable::Offset(g, prime),
-        None => Variable::Magnitude(g),
-    };
+    let of_group = |g: usize| offsets[g].clone().unwrap_or(Variable::Magnitude(g));
     let mut made: Vec<(usize, Variable)> = Vec::new();
     for g in 0..levels.groups {
         let members = (0..levels.group.len()).filter(|v| levels.group[*v] == Some(g));

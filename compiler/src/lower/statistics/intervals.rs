@@ -29,6 +29,7 @@ pub(super) fn intervals(
                 }
                 sums
             }
+            Kind::View(a, elements) => elements.iter().map(|e| all[*a][*e as usize]).collect(),
             Kind::Polynomial { operand, program } => {
                 let bound = PolynomialBound::new(program, &all[*operand]);
                 all[*operand].iter().map(|r| bound.over(*r)).collect()
@@ -53,8 +54,7 @@ pub(super) fn intervals(
                             sum.hi += (factor * r.lo).max(factor * r.hi);
                         };
                         match term {
-                            Term::Identity => add(1.0, all[*u][i]),
-                            Term::Scalar(f) => add(*f, all[*u][i]),
+                            Term::Gain(f) | Term::Scalar(f) => add(*f, all[*u][i]),
                             Term::Matrix(m) => m.row(i).for_each(|(c, w)| add(w, all[*u][c])),
                         }
                     }
