@@ -65,7 +65,10 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
         .chain(network.outputs.iter().copied())
         .for_each(|u| readers[u] += 1);
     let mut groups = Groups::new(count);
+    // The fewest levels from the inputs to each value.
+    let mut depth = vec![0; count];
     for v in 0..count {
+        depth[v] = levels_to(&network.values[v], &depth);
         match &mut network.values[v].kind {
             Kind::Input(_) | Kind::Polynomial { .. } => groups.set_free(v),
             Kind::Mul(a, b) => groups.set_product(v, *a, *b),
@@ -74,6 +77,7 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
             Kind::Fold(a, _) | Kind::View(a, _) => groups.follow(v, *a, &Scale::one()),
             Kind::Linear { terms, .. } => {
                 join_products(&mut groups, terms, &readers);
+                part_from_claimed(&groups, terms, &depth, depth[v]);
                 join(&mut groups, v, terms, read.contains(&v));
             }
         }
@@ -126,6 +130,33 @@ pub(crate) fn assign(network: &mut Network) -> Levels {
         groups: free,
         pivots: groups.pivots(),
         depth,
+    }
+}
+
+/// The fewest levels from the inputs to a value, where those of its operands are known.
+fn levels_to(value: &super::network::Value, depth: &[usize]) -> usize {
+    let through = match &value.kind {
+        Kind::Linear { terms, .. } => {
+            let to = |(u, t): &(usize, Term)| depth[*u] + usize::from(!t.is_free());
+            return terms.iter().map(to).max().unwrap_or(0);
+        }
+        Kind::Polynomial { program, .. } => program.depth(),
+        kind => usize::from(consumes(kind)),
+    };
+    let operands = value.operands();
+    through + operands.iter().map(|u| depth[*u]).max().unwrap_or(0)
+}
+
+/// Gives summands a factor whose scale a polynomial decides and which wait for others anyway, so that it takes no level: the
+/// sum, at fewer levels, needs not take that scale.
+fn part_from_claimed(groups: &Groups, terms: &mut [(usize, Term)], depth: &[usize], own: usize) {
+    for (u, term) in terms {
+        if let Term::Gain(f) = *term
+            && depth[*u] < own
+            && groups.is_claimed(*u)
+        {
+            *term = Term::Scalar(f);
+        }
     }
 }
 

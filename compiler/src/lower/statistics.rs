@@ -54,8 +54,9 @@ impl Statistics {
 /// Made-up samples where there are none.
 const MADE_UP: usize = 16;
 /// How large they are, of all that the ranges allow: declared ranges are often far wider than the values that occur, and
-/// where a function is flat at their ends but steep at zero, small samples have the larger errors.
-const MADE_UP_SIZES: [f64; 3] = [1.0, 0.25, 0.0625];
+/// where a function is flat at their ends but steep at zero, small samples have the larger errors. An error of T_2 grows most
+/// of all next to zero, where T_2 is -1 and those that are made of it are steepest.
+const MADE_UP_SIZES: [f64; 4] = [1.0, 0.25, 0.0625, 0.015_625];
 
 /// What is known of all values, and whether ranges were bounded by intervals for want of samples.
 pub(crate) fn find(
@@ -65,15 +66,13 @@ pub(crate) fn find(
     let (mut statistics, from_intervals) = find_values(network, inputs)?;
     let outputs = network.outputs.iter().map(|o| statistics.max_abs(*o));
     let largest: Vec<f64> = outputs.collect();
-    let find =
-        |samples: &[Tensors]| Gains::find(network, &samples.iter().collect::<Vec<_>>(), &largest);
     let gains = if from_intervals {
-        let made_up = |size: &f64| find(&make_up(network, &statistics.ranges, *size));
-        let error = |gains: &Gains| gains.mean_of_errors(|v| statistics.max_abs(v));
-        let all = MADE_UP_SIZES.iter().filter_map(made_up);
-        all.max_by(|a, b| error(a).total_cmp(&error(b)))
+        let made_up = |size: &f64| make_up(network, &statistics.ranges, *size);
+        let made_up: Vec<Vec<Tensors>> = MADE_UP_SIZES.iter().map(made_up).collect();
+        let sets: Vec<Vec<&Tensors>> = made_up.iter().map(|set| set.iter().collect()).collect();
+        Gains::find(network, &sets, &largest)
     } else {
-        find(inputs.samples)
+        Gains::find(network, &[inputs.samples.iter().collect()], &largest)
     };
     statistics.gains = gains.ok_or_else(|| LowerError::Sample {
         index: 0,

@@ -131,6 +131,12 @@ impl Groups {
         roots.map(|(u, power)| (self.root(*u).0, *power)).collect()
     }
 
+    /// Whether a polynomial decides on the scale of a value's group.
+    pub(super) fn is_claimed(&self, v: usize) -> bool {
+        let (root, _) = self.root(v);
+        self.free[root] && self.claimed(root)
+    }
+
     /// Whether a polynomial's operand has the scale of this free group as a factor.
     fn claimed(&self, root: usize) -> bool {
         let reads = |c: &Claim| self.factors_of(c.operand).iter().any(|(u, _)| *u == root);

@@ -46,9 +46,15 @@ impl Gain {
     }
 }
 
-/// The gains of all values.
+/// The gains of all values, for one or several sets of samples: what is asked is that of the set with the largest.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Gains {
+    sets: Vec<Set>,
+}
+
+/// The gains of all values over one set of samples.
+#[derive(Clone, Debug, Default)]
+struct Set {
     /// For each output, and each of its elements and samples that were looked at: the sample, and the gain of each value.
     outputs: Vec<Vec<(usize, Vec<Gain>)>>,
     /// For each value, its gain in the mean over all outputs, relative to the square of their largest values.
@@ -58,9 +64,45 @@ pub(crate) struct Gains {
 }
 
 impl Gains {
-    /// Those of a network; `samples` are its inputs, `largest` each output's largest value. `None` where there is no sample
-    /// or an input does not fit.
-    pub(crate) fn find(network: &Network, samples: &[&Tensors], largest: &[f64]) -> Option<Self> {
+    /// Those of a network; `sets` are its inputs, `largest` each output's largest value. `None` where a set has no sample or
+    /// an input does not fit.
+    pub(crate) fn find(network: &Network, sets: &[Vec<&Tensors>], largest: &[f64]) -> Option<Self> {
+        let found = sets.iter().map(|set| Set::find(network, set, largest));
+        Some(Self {
+            sets: found.collect::<Option<_>>()?,
+        })
+    }
+
+    /// The mean variance of all outputs, relative to the squares of their largest values.
+    pub(crate) fn mean_variance(&self, source: impl Fn(usize) -> Source) -> f64 {
+        let count = self.sets.iter().map(|set| set.mean.len()).max();
+        let sources: Vec<Source> = (0..count.unwrap_or(0)).map(source).collect();
+        let means = self.sets.iter().map(|set| set.mean_variance(&sources));
+        means.fold(0.0, f64::max)
+    }
+
+    /// For an output, the variances of its elements in the samples, relative to the square of the largest value that few
+    /// samples have: that of the sample itself, or what [`SMALL`] of all samples stay below if that is more.
+    pub(crate) fn relative_variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
+        self.largest_of(|set| set.relative_variances(output, sources))
+    }
+
+    /// For an output, the variances of its elements in the samples.
+    pub(crate) fn variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
+        self.largest_of(|set| set.variances(output, sources))
+    }
+
+    /// The variances of the set whose mean is largest.
+    fn largest_of(&self, variances: impl Fn(&Set) -> Vec<f64>) -> Vec<f64> {
+        let mean = |all: &Vec<f64>| all.iter().sum::<f64>() / all.len().max(1) as f64;
+        let all = self.sets.iter().map(variances);
+        all.max_by(|a, b| mean(a).total_cmp(&mean(b)))
+            .unwrap_or_default()
+    }
+}
+
+impl Set {
+    fn find(network: &Network, samples: &[&Tensors], largest: &[f64]) -> Option<Self> {
         let outputs = network.outputs.iter().map(|o| {
             let len = network.values[*o].len();
             let count = len.min(ELEMENTS);
@@ -103,22 +145,12 @@ impl Gains {
         })
     }
 
-    /// The mean variance of all outputs, relative to the squares of their largest values.
-    pub(crate) fn mean_variance(&self, source: impl Fn(usize) -> Source) -> f64 {
-        let gains = self.mean.iter().enumerate();
-        gains.map(|(v, gain)| gain.variance(&source(v))).sum()
+    fn mean_variance(&self, sources: &[Source]) -> f64 {
+        let pairs = self.mean.iter().zip(sources);
+        pairs.map(|(gain, source)| gain.variance(source)).sum()
     }
 
-    /// The mean variance of all outputs, relative to the squares of their largest values, were every value wrong by a
-    /// random error of the given deviation: to compare samples before the errors are known.
-    pub(crate) fn mean_of_errors(&self, deviation: impl Fn(usize) -> f64) -> f64 {
-        let gains = self.mean.iter().enumerate();
-        gains.map(|(v, gain)| gain.own * deviation(v).powi(2)).sum()
-    }
-
-    /// For an output, the variances of its elements in the samples, relative to the square of the largest value that few
-    /// samples have: that of the sample itself, or what [`SMALL`] of all samples stay below if that is more.
-    pub(crate) fn relative_variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
+    fn relative_variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
         let Some(largest) = self.largest.get(output).filter(|l| !l.is_empty()) else {
             return vec![];
         };
@@ -134,8 +166,7 @@ impl Gains {
         self.outputs[output].iter().zip(variances).map(of).collect()
     }
 
-    /// For an output, the variances of its elements in the samples.
-    pub(crate) fn variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
+    fn variances(&self, output: usize, sources: &[Source]) -> Vec<f64> {
         let of = |(_, gains): &(usize, Vec<Gain>)| {
             let pairs = gains.iter().zip(sources);
             pairs.map(|(g, s)| g.variance(s)).sum()

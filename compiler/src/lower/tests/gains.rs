@@ -108,6 +108,21 @@ fn one_polynomial_decides_on_a_scale() {
     assert_eq!((depth(&plan), count(&plan, is_gain), factors), (5, 1, 1));
 }
 
+/// What a polynomial reads keeps a scale near the primes', which a sum behind the polynomial, at level 0, could not hold: there
+/// the same value gets a factor, for which it has levels to spare.
+#[test]
+fn sums_behind_a_polynomial_part_from_its_operand() {
+    let mut net = Net::new(92, &[1, 12]);
+    let x = net.last;
+    net = approximation(net, Function::Tanh, -2.0, 2.0, 31);
+    let y = net.last;
+    net.join(Op::Add, &[x, y], &[]);
+    let (lowered, plan) = agree(&net.done());
+    let factors = count(&plan, |op| matches!(op, StepOp::MulScalar { .. }));
+    assert_eq!((depth(&plan), count(&plan, is_gain), factors), (5, 1, 1));
+    assert!(lowered.output_bits >= 12.0, "{}", lowered.output_bits);
+}
+
 #[test]
 fn simulated_noise_of_gains_matches_its_prediction() {
     let square = times(Net::new(88, &[1, 16]).square(), 0.7);
