@@ -15,6 +15,7 @@ mod agreement;
 mod amplitude;
 mod choice;
 mod coding;
+mod constants;
 mod copies;
 mod emit;
 mod error;

@@ -4,6 +4,7 @@
 //! matrices times inputs and lookups, plus a bias, until a function reads it. Functions that follow each other become one.
 
 use super::choice::Choice;
+use super::constants::Constants;
 use super::error::IntegerError;
 use super::grids::Grid;
 use super::scalar::{Part, Scalar};
@@ -417,11 +418,15 @@ impl Builder<'_> {
             function = first.then(factor, shift, &function);
             operand = inner.map(&selected(copies), &vec![0.0; copies.rows]);
         }
-        let len = operand.bias.len();
-        self.afford(id, len)?;
         if operand.terms.iter().all(|(_, m)| m.entries() == 0) {
             return Err(IntegerError::Constant(self.origin(id)));
         }
+        let known = Constants::of(&operand, &function);
+        if let Some(known) = &known {
+            operand = known.others(&operand);
+        }
+        let len = operand.bias.len();
+        self.afford(id, len)?;
         let origin = self.origin(id);
         self.network.values.push(Value {
             kind: Kind::Lookup { operand, function },
@@ -430,7 +435,8 @@ impl Builder<'_> {
             grid: None,
             origin,
         });
-        Ok(Pending::of(self.network.values.len() - 1, len))
+        let made = Pending::of(self.network.values.len() - 1, len);
+        Ok(known.map_or(made.clone(), |known| known.put_in(&made)))
     }
 
     /// 1 above 0, else 0.

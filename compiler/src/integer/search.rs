@@ -60,6 +60,19 @@ impl Trial {
     }
 }
 
+/// Whether a set's plan is to be taken instead of the one of a cheaper set.
+fn is_better(found: &IntegerCompiled, best: &IntegerCompiled) -> bool {
+    let cheaper = found.plan.estimates.latency_s < best.plan.estimates.latency_s;
+    match (found.agrees, best.agrees) {
+        (true, true) => cheaper,
+        (true, false) => true,
+        (false, true) => false,
+        (false, false) => {
+            found.agreement > best.agreement + GAIN || cheaper && found.agreement >= best.agreement
+        }
+    }
+}
+
 /// Cautions near one, that one first.
 fn around(caution: f64) -> [f64; 3] {
     [caution, 4.0 * caution, 0.25 * caution]
@@ -87,11 +100,11 @@ impl Search<'_> {
             let limit = trial.bootstraps() * next / lookup_seconds(&set);
             let found = self.with_copies(set, trial, limit, &mut tried).compiled;
             let agrees = found.agrees;
-            let better = |b: &IntegerCompiled| found.agreement > b.agreement + GAIN;
-            if agrees || best.as_ref().is_none_or(better) {
+            if best.as_ref().is_none_or(|b| is_better(&found, b)) {
                 best = Some(found);
             }
-            if agrees {
+            // A dearer set may let one bootstrap serve more thresholds.
+            if agrees && !network.shares() {
                 break;
             }
         }
