@@ -21,5 +21,7 @@ mod neighbours;
 mod quantised;
 #[path = "tabular/tables.rs"]
 mod tables;
+#[path = "tabular/trained.rs"]
+mod trained;
 #[path = "../compiler/tests/common/trees.rs"]
 mod trees;

@@ -5,39 +5,56 @@ use crate::common::intervals::intervals;
 use crate::common::json;
 use crate::models::{FORESTS, forest};
 use crate::tables::Table;
-use cipherloom::{AnyCompiled, Backend, Compiler, Model};
+use cipherloom::{AnyCompiled, Backend, Compiler, Model, Tensors};
 use cipherloom_client::TfheClient;
 use cipherloom_ir::integer::{IntegerSimulator, quantise};
 use cipherloom_runtime::TfheServer;
 use std::fs;
 use std::path::Path;
+use std::time::Instant;
+
+/// What encrypted samples came to.
+pub(crate) struct Runs {
+    pub(crate) bootstraps: u64,
+    pub(crate) set: &'static str,
+    /// Whether the compiler's samples kept as many decisions as they should.
+    pub(crate) agrees: bool,
+    /// How many samples are like the simulator's, but for the slack of the outputs.
+    pub(crate) alike: usize,
+    /// How many of them are whatever the noise is.
+    pub(crate) certain: usize,
+    /// The label of each sample, where the model has one.
+    pub(crate) labels: Vec<f64>,
+    /// Seconds of a run: the median.
+    pub(crate) seconds: f64,
+}
 
 /// Compiles a model for the TFHE backend and runs samples: each decrypted integer must lie where the slacks of all lookups
-/// leave it, which is one number, but for the slack of the output, where no slack can change a lookup's result. Yields how
-/// many samples are like the simulator's, but for the slack of the outputs.
-pub(crate) fn run_like_the_simulator(onnx: &Onnx, calibration: &Table, test: &Table) -> usize {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("m.onnx");
-    fs::write(&path, onnx.bytes()).unwrap();
-    let model = Model::from_onnx(path).unwrap();
+/// leave it, which is one number, but for the slack of the output, where no slack can change a lookup's result.
+pub(crate) fn run(model: &Model, calibration: &[Tensors], test: &[Tensors]) -> Runs {
     let compiler = Compiler::new()
         .backend(Backend::Tfhe)
-        .calibrate(&calibration.samples());
-    let AnyCompiled::Tfhe(compiled) = compiler.compile_any(&model).unwrap() else {
+        .calibrate(calibration);
+    let AnyCompiled::Tfhe(compiled) = compiler.compile_any(model).unwrap() else {
         panic!("another backend");
     };
-    assert!(compiled.agrees(), "{}", compiled.agreement());
     let server_plan = compiled.server_plan();
     let plan = server_plan.plan().clone();
-    println!("{}: {} bootstraps", plan.params.name, plan.bootstraps());
     let client = TfheClient::new(server_plan.client_plan()).unwrap();
     let server = TfheServer::new(server_plan, client.server_keys().unwrap()).unwrap();
     let simulator = IntegerSimulator::new(&plan);
     let (mut alike, mut certain) = (0, 0);
-    for sample in test.samples() {
-        let integers = vec![quantise(&plan.inputs[0], sample["x"].data())];
+    let (mut labels, mut times) = (vec![], vec![]);
+    for sample in test {
+        let integers = vec![quantise(
+            &plan.inputs[0],
+            sample[&plan.inputs[0].name].data(),
+        )];
         let expected = simulator.run_integers(&integers, None).unwrap();
-        let outputs = server.run(&client.encrypt(&sample).unwrap()).unwrap();
+        let inputs = client.encrypt(sample).unwrap();
+        let start = Instant::now();
+        let outputs = server.run(&inputs).unwrap();
+        times.push(start.elapsed().as_secs_f64());
         let found = client.decrypt_integers(&outputs).unwrap();
         let intervals = intervals(&plan, &integers);
         let (mut own, mut narrow) = (true, true);
@@ -52,9 +69,35 @@ pub(crate) fn run_like_the_simulator(onnx: &Onnx, calibration: &Table, test: &Ta
         }
         alike += usize::from(own);
         certain += usize::from(narrow);
+        let results = client.decrypt(&outputs).unwrap();
+        labels.extend(results.get("label").map(|label| label.data()[0]));
     }
-    println!("{alike} samples are the simulator's, {certain} of them whatever the noise is");
-    alike
+    times.sort_by(f64::total_cmp);
+    Runs {
+        bootstraps: plan.bootstraps(),
+        set: plan.params.name,
+        agrees: compiled.agrees(),
+        alike,
+        certain,
+        labels,
+        seconds: times[times.len() / 2],
+    }
+}
+
+/// As [`run`] for a model of a test: yields how many samples are like the simulator's.
+pub(crate) fn run_like_the_simulator(onnx: &Onnx, calibration: &Table, test: &Table) -> usize {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("m.onnx");
+    fs::write(&path, onnx.bytes()).unwrap();
+    let model = Model::from_onnx(path).unwrap();
+    let runs = run(&model, &calibration.samples(), &test.samples());
+    assert!(runs.agrees);
+    println!("{}: {} bootstraps", runs.set, runs.bootstraps);
+    println!(
+        "{} samples are the simulator's, {} of them whatever the noise is",
+        runs.alike, runs.certain
+    );
+    runs.alike
 }
 
 #[test]
