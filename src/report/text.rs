@@ -215,6 +215,16 @@ pub(super) fn operation(left: &str, op: &str, detail: &str, out: &mut String) ->
     hanging("          ", detail, out)
 }
 
+/// A number in at most eight characters, with at most four decimals.
+fn short(x: f64) -> String {
+    match x.abs() {
+        size if size < 99.5 => format!("{x:.4}"),
+        size if size < 999.5 => format!("{x:.3}"),
+        size if size < 99_999.5 => format!("{x:.1}"),
+        _ => format!("{x:.2e}"),
+    }
+}
+
 fn render(report: &Report, out: &mut String) -> Result {
     write_facts(&facts(report), out)?;
     writeln!(
@@ -229,7 +239,7 @@ fn render(report: &Report, out: &mut String) -> Result {
         hanging(&left, &layer.layer, out)?;
         for step in &layer.steps {
             let bits = |b: Option<f64>| b.map_or_else(|| "-".into(), |b| format!("{b:.1}"));
-            let range = format!("[{:.4}, {:.4}]", step.range[0], step.range[1]);
+            let range = format!("[{}, {}]", short(step.range[0]), short(step.range[1]));
             let left = format!(
                 " {:>3}  {:>5.2}  {:>6}  {:>6}  {:>3}  {:>8.3} | {range:<21} |   ",
                 step.level,
@@ -273,6 +283,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn numbers_of_ranges_are_short(digits in -9.9999..10.0, exponent in -9..=99) {
+            let x = digits * 10.0_f64.powi(exponent);
+            let text = short(x);
+            // The two of a range, with brackets, comma and space, have 21 columns.
+            prop_assert!(text.len() <= 8 || exponent > 9 && text.len() <= 9, "{text}");
+            let read: f64 = text.parse().unwrap();
+            prop_assert!((read - x).abs() <= f64::max(5e-3 * x.abs(), 5e-5), "{text} for {x}");
+        }
+
         #[test]
         fn text_is_kept_and_fits(left in "[a-z ]{0,70}", text in "([a-zé]{0,12} ?){0,30}|[a-z]{200}") {
             let found = hung(&left, &text);

@@ -80,6 +80,7 @@ fn refusal_but_signs(op: &Op, operand: &[usize], last: bool) -> Option<(String, 
 fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'static str)> {
     const AFTER: &str = "stop before it with `--output NAME`, and do the rest after decryption";
     const TABLES: &str = "compile it with `--backend tfhe`, or stop before it with `--output NAME`, and do the rest after decryption";
+    const COMPARISONS: &str = "compile it with `--backend tfhe`, approximate it with `--approx compare`, or stop before it with `--output NAME`, and do the rest after decryption";
     const AVERAGES: &str = "retrain with averages (AveragePool, ReduceMean) instead, or approximate it with `--approx maxpool`";
     let (reason, help) = match op {
         Op::Function(function) if function.is_step() => (
@@ -87,7 +88,10 @@ fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'stati
                 "{} jumps, and no polynomial comes near a jump",
                 function.formula()
             ),
-            TABLES,
+            match function {
+                Function::Sign | Function::Step => COMPARISONS,
+                _ => TABLES,
+            },
         ),
         Op::Softmax { .. } | Op::LogSoftmax { .. } => (
             "a softmax divides by encrypted values, which no polynomial does".into(),
@@ -116,7 +120,7 @@ fn refusal_of(op: &Op, operand: &[usize], last: bool) -> Option<(String, &'stati
         ),
         Op::Compare(_) | Op::Where => (
             "it compares or selects by encrypted values, which this backend cannot do".into(),
-            TABLES,
+            COMPARISONS,
         ),
         Op::ArgMax { .. } | Op::TopK { .. } | Op::Lookup { .. } => {
             ("positions would depend on encrypted values".into(), TABLES)
