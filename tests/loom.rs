@@ -330,6 +330,34 @@ fn other_examples_are_right_under_encryption() {
         .check();
 }
 
+/// Polynomials of one value and of others that share primes: none may lead the scales of another astray.
+#[test]
+fn functions_side_by_side_are_right_under_encryption() {
+    let text = "input x: encrypted[4] in -2..2
+input y: encrypted[4] in 0.5..3
+output p = sigmoid(dot(x, [0.5, -1, 2, 0.25]) + 0.1)
+output q = inverse(y) * abs(x)
+output r = max(x, y)
+output s = norm(x)
+output t = sqrt(y) - x
+";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("several.loom");
+    fs::write(&path, text).unwrap();
+    let (x, y) = (vec![-2.0, 1.5, 2.0, -1.0], vec![0.5, 3.0, 1.0, 2.0]);
+    let score = 0.5 * x[0] - x[1] + 2.0 * x[2] + 0.25 * x[3] + 0.1;
+    let one = |name, data| (name, vec![4], data);
+    let squares: f64 = x.iter().map(|x| x * x).sum();
+    Run::new("several", vec![one("x", x.clone()), one("y", y.clone())])
+        .gives("p", vec![1.0 / (1.0 + (-score).exp())])
+        .gives("q", zip(&x, &y, |x, y| x.abs() / y))
+        .gives("r", zip(&x, &y, f64::max))
+        .gives("s", vec![squares.sqrt()])
+        .gives("t", zip(&x, &y, |x, y| y.sqrt() - x))
+        .to(8.0)
+        .check_model(&Model::from_loom(path).unwrap());
+}
+
 /// Comparisons in the middle of programs: the wanted precision outside of the dead zone.
 #[test]
 fn comparisons_are_right_outside_of_their_dead_zones() {

@@ -12,8 +12,9 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scale(BigRational);
 
-/// The largest number of bits of a numerator or denominator that [`Scale::from_parts`] accepts.
-pub const MAX_SCALE_BITS: u64 = 1 << 14;
+/// The largest number of bits of a numerator or denominator in a file. T_128 of a value whose scale has 73 bits takes about
+/// 2^14 with the primes that divided it.
+pub const MAX_SCALE_BITS: u64 = 1 << 15;
 
 impl Scale {
     /// The scale 1.
@@ -49,6 +50,11 @@ impl Scale {
             return None;
         }
         Some(Self(BigRational::new(part(numerator)?, part(denominator)?)))
+    }
+
+    /// Whether neither numerator nor denominator is longer than [`MAX_SCALE_BITS`].
+    pub fn is_storable(&self) -> bool {
+        self.0.numer().bits() <= MAX_SCALE_BITS && self.0.denom().bits() <= MAX_SCALE_BITS
     }
 
     /// Numerator and denominator, little endian.

@@ -8,6 +8,7 @@ use super::network::{Kind, Network, Term};
 use super::noise::{Analysis, Source};
 use super::params::Chosen;
 use super::polynomial::Program;
+use super::scales::exact_scales;
 use super::statistics::Statistics;
 use super::{InputKnowledge, LowerError, Options};
 use cipherloom_ir::circuit::{
@@ -111,51 +112,6 @@ pub(super) fn circuit(
 
 fn mean(numbers: &[f64]) -> f64 {
     numbers.iter().sum::<f64>() / numbers.len().max(1) as f64
-}
-
-/// A scale near `2^log` with a short mantissa, so that exact fractions stay short.
-fn short_scale(log: f64) -> Option<Scale> {
-    const MANTISSA_BITS: f64 = 20.0;
-    let unit = libm::floor(log) - MANTISSA_BITS;
-    Scale::from_f64(libm::exp2(unit) * libm::round(libm::exp2(log - unit)))
-}
-
-fn exact_scales(
-    network: &Network,
-    levels: &Levels,
-    analysis: &Analysis<'_>,
-    chosen: &Chosen,
-) -> Result<Vec<Scale>, LowerError> {
-    let lost = |v: usize| LowerError::Malformed(format!("the scale of value {v} is out of range"));
-    let mut scales: Vec<Scale> = Vec::with_capacity(network.values.len());
-    for (v, value) in network.values.iter().enumerate() {
-        let prime = chosen
-            .literal
-            .q
-            .get(levels.level[v] + 1)
-            .copied()
-            .unwrap_or(1);
-        let scale = match (levels.group[v], &value.kind) {
-            (Some(g), _) => {
-                let log = chosen.candidate.magnitude[g] - libm::log2(analysis.group_max[g]);
-                short_scale(log)
-                    .ok_or_else(|| lost(v))?
-                    .mul(&levels.ratio[v])
-            }
-            (None, Kind::Square(a)) => scales[*a].mul(&scales[*a]).div_prime(prime),
-            (None, Kind::Mul(a, b)) => scales[*a].mul(&scales[*b]).div_prime(prime),
-            (None, Kind::Linear { terms, .. }) => {
-                let kept = terms.iter().find_map(|(u, t)| Some((*u, t.gain()?)));
-                let gain = kept.and_then(|(u, f)| Some((u, Scale::from_f64(f.abs())?)));
-                gain.map(|(u, gain)| scales[u].div(&gain))
-                    .ok_or_else(|| lost(v))?
-            }
-            (None, Kind::Fold(a, _) | Kind::View(a, _)) => scales[*a].clone(),
-            (None, Kind::Input(_) | Kind::Polynomial { .. }) => return Err(lost(v)),
-        };
-        scales.push(scale);
-    }
-    Ok(scales)
 }
 
 struct Builder<'b> {

@@ -10,6 +10,7 @@ mod noise;
 mod packing;
 mod params;
 mod polynomial;
+mod scales;
 pub(crate) mod sparse;
 mod statistics;
 #[cfg(test)]

@@ -193,6 +193,17 @@ impl CircuitOp {
         }
     }
 
+    /// The scales of its plaintexts.
+    pub fn plain_scales(&self) -> Vec<&Scale> {
+        match self {
+            CircuitOp::MatVec { plain_scale, .. }
+            | CircuitOp::MulScalar { plain_scale, .. }
+            | CircuitOp::MulVector { plain_scale, .. } => vec![plain_scale],
+            CircuitOp::Combine { factors, .. } => factors.iter().map(|(_, scale)| scale).collect(),
+            _ => vec![],
+        }
+    }
+
     /// The number of operands.
     pub fn arity(&self) -> usize {
         match self {

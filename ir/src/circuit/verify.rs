@@ -5,7 +5,7 @@ use super::{Circuit, CircuitNode, CircuitOp, LayoutId, Matrix, Port, VectorId};
 pub use crate::fault::Fault;
 use crate::graph::NodeId;
 use crate::layout::Layout;
-use crate::scale::Scale;
+use crate::scale::{MAX_SCALE_BITS, Scale};
 use crate::security::log2_product;
 use crate::value::{Range, element_count};
 use std::collections::BTreeSet;
@@ -205,6 +205,11 @@ fn values(circuit: &Circuit, node: &CircuitNode) -> Vec<String> {
     }
     if Range::new(node.range.lo, node.range.hi).is_none() {
         faults.push("the range is empty or not finite".into());
+    }
+    let mut scales = node.op.plain_scales();
+    scales.push(&node.scale);
+    if !scales.iter().all(|scale| scale.is_storable()) {
+        faults.push(format!("a scale has more than {MAX_SCALE_BITS} bits"));
     }
     for (name, value) in [
         ("mean square", node.mean_square),

@@ -66,6 +66,9 @@ fn each_bad_twin_is_found() {
             matrix_of(c).values[0] = f64::NAN
         }),
         ("of 2 x 5 does not fit", |c| matrix_of(c).cols = 5),
+        ("a scale has more than 32768 bits", |c| {
+            node(c, 1).scale = Scale::pow2(1 << 15)
+        }),
         ("vector @fc.weight: the name", |c| {
             c.vectors[0].name = "fc.weight".into()
         }),

@@ -1,15 +1,16 @@
 //! The space of parameters for one ring degree, digit size and largest prime, and the search through it.
 
+mod primes;
+
 use super::super::Options;
 use super::super::levels::{Pivot, log_scales};
 use super::super::network::Kind;
 use super::super::noise::{Analysis, Candidate};
-use super::super::polynomial::LogScale;
 use super::{
     Chosen, HEADROOM_BITS, SPECIAL_BITS, WORST_DEVIATIONS, min_prime_bits, special_primes,
 };
 use cipherloom_ir::noise::NoiseModel;
-use cipherloom_ir::params::{CkksLiteral, MAX_PRIME_BITS, ntt_primes_from, ntt_primes_near};
+use cipherloom_ir::params::MAX_PRIME_BITS;
 
 /// Up to this many variables, every pair of them is tried; neighbours by level in any case.
 const MAX_PAIRED: usize = 24;
@@ -18,9 +19,8 @@ const NEIGHBOURS: usize = 3;
 /// With polynomials, the search ends so many bits above the wish.
 const ENOUGH_BITS: f64 = 3.0;
 
-/// How often the first prime is enlarged, and by how much more than is missing.
-const FITTINGS: usize = 4;
-const SPARE_BITS: f64 = 0.05;
+/// What the search leaves to primes that are not quite of the sizes that were found.
+const SETTLING_BITS: f64 = 0.25;
 
 /// What a number of a point means.
 #[derive(Clone, Debug)]
@@ -90,25 +90,6 @@ impl<'s> Space<'s> {
                 candidate,
                 bits,
             });
-        }
-        None
-    }
-
-    /// The primes nearest to a candidate's sizes, which become exactly theirs. Scales that follow from the primes may then take
-    /// more bits than planned, which the first prime makes up for.
-    fn fitting(&self, candidate: &mut Candidate) -> Option<CkksLiteral> {
-        for _ in 0..FITTINGS {
-            let literal = self.literal(candidate)?;
-            let exact = Candidate {
-                primes: literal.q.iter().map(|q| libm::log2(*q as f64)).collect(),
-                ..candidate.clone()
-            };
-            let missing = self.missing(&exact)?;
-            if missing <= 0.0 {
-                *candidate = exact;
-                return Some(literal);
-            }
-            candidate.primes[0] += missing + SPARE_BITS;
         }
         None
     }
@@ -293,8 +274,13 @@ impl<'s> Space<'s> {
         } else {
             0.0
         };
+        // What the squares of errors make, and the worst output, may be less precise than the mean.
+        let precise = |point: &[f64]| {
+            let bits = self.candidate(point).map(|c| self.analysis.output_bits(&c));
+            bits.is_some_and(|bits| bits >= wanted + SETTLING_BITS)
+        };
         let mut step = 4.0;
-        while step >= 0.125 && best > enough {
+        while step >= 0.125 && !(best <= enough && precise(&point)) {
             let mut improved = false;
             let mut attempt = |point: &mut Vec<f64>, moves: &[(usize, f64)]| {
                 moves.iter().for_each(|(i, d)| point[*i] += d);
@@ -332,76 +318,6 @@ impl<'s> Space<'s> {
     fn is_deep(&self) -> bool {
         let tied = |v: &Variable| matches!(v, Variable::Primes(which) if which.len() > 1);
         self.variables.iter().any(tied)
-    }
-
-    /// The primes nearest to a candidate's sizes, and the smallest special primes that suffice for them.
-    fn literal(&self, candidate: &Candidate) -> Option<CkksLiteral> {
-        let mut q: Vec<Option<u64>> = vec![None; candidate.primes.len()];
-        let mut taken: Vec<u64> = Vec::new();
-        let take = |taken: &mut Vec<u64>, size: f64| {
-            let prime = *ntt_primes_near(self.log_n, size, 1, taken).first()?;
-            taken.push(prime);
-            Some(prime)
-        };
-        let within = self.polynomial_primes(candidate);
-        for (i, size) in candidate.primes.iter().enumerate() {
-            if !within.iter().any(|(_, target, _)| *target == i) {
-                q[i] = Some(take(&mut taken, *size)?);
-            }
-        }
-        // Each square of T_k doubles what its scale is off, so that every prime makes up for those above.
-        let mut scale = 0.0;
-        for (top, i, planned) in within {
-            if let Some(operand) = top {
-                scale = operand;
-            }
-            let prime = take(&mut taken, 2.0 * scale - 1.0 - planned)?;
-            scale = 2.0 * scale - 1.0 - libm::log2(prime as f64);
-            q[i] = Some(prime);
-        }
-        let q: Vec<u64> = q.into_iter().collect::<Option<_>>()?;
-        let digits = q
-            .chunks(self.digit_size)
-            .map(|d| d.iter().map(|q| libm::log2(*q as f64)).sum::<f64>());
-        let log_p = digits.fold(0.0, f64::max) + SPECIAL_BITS - 0.02;
-        // Each is at least the root, so that their product is exactly enough whatever their gaps are.
-        let count = special_primes(log_p);
-        let root = log_p / count as f64 + 1e-9;
-        let p = ntt_primes_from(self.log_n, root, count, &q);
-        (p.len() == count).then_some(())?;
-        Some(CkksLiteral {
-            log_n: self.log_n,
-            q,
-            p,
-            digit_size: self.digit_size,
-            security: self.options.security,
-        })
-    }
-
-    /// The primes by which T_2, T_4, .. are divided, in that order for each polynomial whose primes no other has: the
-    /// scale's log2 of the operand before the first of them, the prime, and that of the T_k.
-    fn polynomial_primes(&self, candidate: &Candidate) -> Vec<(Option<f64>, usize, f64)> {
-        let mut found: Vec<(Option<f64>, usize, f64)> = Vec::new();
-        let logs = self.analysis.log_scales(candidate);
-        for (v, value) in self.analysis.network.values.iter().enumerate() {
-            let Kind::Polynomial { operand, program } = &value.kind else {
-                continue;
-            };
-            let top = self.analysis.levels.level[v] + program.depth();
-            let mut chain = Vec::new();
-            let mut scale = LogScale(logs[*operand]);
-            for depth in 1..=program.depth() {
-                let prime = top + 1 - depth;
-                if found.iter().any(|(_, i, _)| *i == prime) {
-                    break;
-                }
-                let before = (depth == 1).then_some(scale.0);
-                scale = LogScale(2.0 * scale.0 - 1.0 - candidate.primes[prime]);
-                chain.push((before, prime, scale.0));
-            }
-            found.append(&mut chain);
-        }
-        found
     }
 }
 
