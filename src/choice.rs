@@ -328,6 +328,7 @@ mod tfhe {
                 margin: self.margin.unwrap_or(2.0),
                 ranges: self.ranges.clone(),
                 keep_tail: self.keep_tail,
+                exact_maxima: !self.maxima,
                 ..IntegerOptions::default()
             };
             let found = compile_integer(model.module(), &self.samples, &options)?;

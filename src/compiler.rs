@@ -36,6 +36,8 @@ use std::path::{Path, PathBuf};
 pub struct Compiler {
     inner: cipherloom_compiler::Compiler,
     jumps: bool,
+    /// Whether maxima are approximated.
+    pub(crate) maxima: bool,
     pub(crate) backend: Backend,
     pub(crate) security: Security,
     pub(crate) samples: Vec<Tensors>,
@@ -55,6 +57,7 @@ impl Default for Compiler {
         Self {
             inner: cipherloom_compiler::Compiler::default(),
             jumps: false,
+            maxima: false,
             backend: Backend::default(),
             security: Security::Classical128,
             samples: Vec::new(),
@@ -193,10 +196,12 @@ impl Compiler {
         self
     }
 
-    /// Whether the maxima of MaxPool, ReduceMax and the like are approximated, two values at a time; each such step
-    /// takes the levels of a polynomial for |x|. Without it they are refused.
+    /// Whether the maxima of MaxPool, ReduceMax and the like are approximated, two values at a time. Under CKKS each such step
+    /// takes the levels of a polynomial for |x|; without it they are refused. Under TFHE they take about half of the lookups of
+    /// exact ones.
     #[must_use]
     pub fn approximate_maxima(mut self, approximate: bool) -> Self {
+        self.maxima = approximate;
         self.inner = self.inner.approximate_maxima(approximate);
         self
     }

@@ -164,6 +164,30 @@ impl Coding {
         }
     }
 
+    /// Levels over intervals: from 0 on, or distances less half of as many levels as tables have entries.
+    pub(super) fn levels(
+        intervals: impl Iterator<Item = (f64, f64)>,
+        (bits, distance): (u32, bool),
+        log_delta: u32,
+        variance: f64,
+    ) -> Self {
+        let top = (1_i64 << bits) - 1;
+        let less = if distance { 1_i64 << (bits - 1) } else { 0 };
+        let (mut unit, mut offset) = (vec![], vec![]);
+        for (lo, hi) in intervals {
+            let level = (hi - lo) / top as f64;
+            unit.push(level);
+            offset.push(lo + less as f64 * level);
+        }
+        Self {
+            unit,
+            offset,
+            ends: vec![(-less, top - less)],
+            log_delta,
+            variance,
+        }
+    }
+
     /// What a lookup yields, by the interval and the amplitude of each element: integers from 0 on, or as many negative
     /// as positive ones where tables are read negated too.
     fn lookup(negacyclic: bool, elements: &[((f64, f64), f64)], variance: f64) -> Self {
@@ -207,6 +231,11 @@ pub(super) fn choose(
 ) -> Vec<Coding> {
     let mut codings = Vec::with_capacity(network.values.len());
     for (v, value) in network.values.iter().enumerate() {
+        if let Some(levels) = &value.levels {
+            let coding = super::levels::coding(network, v, levels, intervals, budget);
+            codings.push(coding);
+            continue;
+        }
         codings.push(match &value.kind {
             Kind::Input(_) => match &value.grid {
                 Some(grid) => Coding::on_grid(grid, budget.fresh),

@@ -87,7 +87,7 @@ pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>),
             Reader::Output(i) => {
                 let all: Vec<&Row> = rows.rows.iter().collect();
                 let sums = emitter.linear(layer, &rows, &all, origin)?;
-                emitter.output(i, &rows, sums);
+                emitter.output(i, &rows, (sums, layer.exact.is_some()));
             }
         }
         emitter.report(layer, &rows, origin);
@@ -95,7 +95,7 @@ pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>),
     emitter.finish()
 }
 
-fn fault(place: &Origin, message: &str) -> AnalyseError {
+pub(super) fn fault(place: &Origin, message: &str) -> AnalyseError {
     AnalyseError(vec![Fault {
         place: place.to_string(),
         message: message.to_owned(),
@@ -259,20 +259,27 @@ impl Emitter<'_> {
         self.builder.push(op, coding.log_delta, &origin.to_string())
     }
 
-    fn output(&mut self, number: usize, rows: &Rows, sums: Register) {
+    fn output(&mut self, number: usize, rows: &Rows, (sums, exact): (Register, bool)) {
         let clear = &self.parts.evidence.clear;
         let Some(output) = clear.outputs.get(number) else {
             return;
         };
         let shape = clear.graph.get(output.node).map(|n| n.shape.clone());
         let unit = libm::exp2(f64::from(rows.log_delta));
-        let scale = rows
-            .rows
-            .first()
-            .map_or(1.0, |r| r.decode(unit) - r.decode(0.0));
+        let of = |row: &Row| {
+            let scale = row.decode(unit) - row.decode(0.0);
+            // Of results that are not exact, the phase 0 stands for 0 up to rounding.
+            let zero = if exact { -row.decode(0.0) / scale } else { 0.0 };
+            (scale, libm::round(zero) as i64)
+        };
+        let mut scales: Vec<(f64, i64)> = rows.rows.iter().map(of).collect();
+        if !exact || scales.windows(2).all(|w| w[0] == w[1]) {
+            scales.truncate(1);
+        }
+        let (scale, zero_point) = scales.into_iter().unzip();
         let quantisation = Quantisation {
-            scale: vec![scale],
-            zero_point: vec![0],
+            scale,
+            zero_point,
             lo: 0,
             hi: 0,
         };

@@ -9,7 +9,7 @@ use cipherloom_ir::value::Range;
 /// How much noise may count beside what is cut off, which hits few samples, but these hard.
 pub(super) const CAUTIONS: [f64; 5] = [0.25, 0.05, 1.0, 4.0, 16.0];
 /// Clipping ranges that are tried, as parts of the whole.
-const CLIPS: [f64; 11] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2];
+pub(super) const CLIPS: [f64; 11] = [1.0, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2];
 
 /// What a plan is tried with.
 #[derive(Clone, Copy, Debug)]
@@ -43,9 +43,13 @@ impl Intervals {
         margin: f64,
         wish: Wish,
     ) -> Self {
+        let mut levels = super::levels::intervals(network, statistics, budget, wish);
         let lengths = row_lengths(network);
         let looked_up = looked_up(network);
-        let of = |v: usize| {
+        let mut of = |v: usize| {
+            if let Some(found) = levels.remove(&v) {
+                return found;
+            }
             let value = &network.values[v];
             let noise = budget.usual_reach() / budget.deviations;
             let weight = wish.caution * lengths[v] * 4.0 * noise * noise;
@@ -79,7 +83,7 @@ impl Intervals {
                 Kind::Lookup { .. } => of_lookup(v, statistics, weight, wish.own),
             }
         };
-        Self((0..network.values.len()).map(of).collect())
+        Self((0..network.values.len()).map(&mut of).collect())
     }
 
     /// Other intervals for a value, one for each element.
@@ -129,7 +133,7 @@ fn of_lookup(v: usize, statistics: &Statistics, weight: f64, own: bool) -> Vec<(
 }
 
 /// The range of an element within that of all of them.
-fn own_range(s: &Spread, (lo, hi): (f64, f64)) -> (f64, f64) {
+pub(super) fn own_range(s: &Spread, (lo, hi): (f64, f64)) -> (f64, f64) {
     let least = 0.5 * OWN_LEAST * (hi - lo);
     let (middle, half) = (
         0.5 * (s.lo + s.hi),
@@ -171,7 +175,7 @@ fn clipped((lo, hi): (f64, f64), middle: f64, part: f64) -> (f64, f64) {
 }
 
 /// The mean square of what lies outside.
-fn cut_off(values: impl Iterator<Item = f64>, (lo, hi): (f64, f64)) -> f64 {
+pub(super) fn cut_off(values: impl Iterator<Item = f64>, (lo, hi): (f64, f64)) -> f64 {
     let (mut sum, mut count) = (0.0, 0.0);
     for x in values {
         let over = (x - hi).max(lo - x).max(0.0);

@@ -4,6 +4,7 @@
 use super::coding::Budget;
 use super::fold::{Fold, Ranges};
 use super::intervals::{Intervals, Wish};
+use super::levels;
 use super::network::{Kind, Network};
 use super::scalar::Scalar;
 use super::shared::{self, Bootstraps};
@@ -28,14 +29,16 @@ pub(super) enum Reader<'n> {
     Output(usize),
 }
 
-/// Sums of truth values with whole weights: a lookup whose index is the sum.
+/// Sums of truth values with whole weights, maxima and differences of levels: the index is the sum.
 pub(super) struct Exact {
     /// Index bits of the table.
     pub(super) bits: u32,
-    /// What the weight 1 stands for.
-    pub(super) weight: f64,
-    /// For each row, the sum that index 0 stands for.
+    /// For each row, by how much a sum is larger whose index is larger by 1.
+    pub(super) weights: Vec<f64>,
+    /// For each row, the sum that index 0 stands for, as a multiple of that.
     pub(super) origins: Vec<i64>,
+    /// Whether indices are below 0 too, where tables are read negated.
+    pub(super) negacyclic: bool,
 }
 
 impl Exact {
@@ -67,6 +70,14 @@ impl Layer<'_> {
         terms.any(|(v, m)| *v == value && m.entries() > 0)
     }
 
+    /// What its lookups yield.
+    pub(super) fn value(&self) -> Option<usize> {
+        match self.reader {
+            Reader::Lookup(v, _) => Some(v),
+            Reader::Output(_) => None,
+        }
+    }
+
     /// Whether its lookups yield the value.
     pub(super) fn makes(&self, value: usize) -> bool {
         matches!(self.reader, Reader::Lookup(v, _) if v == value)
@@ -92,7 +103,7 @@ impl Layer<'_> {
 
     /// Whether tables are read negated too.
     pub(super) fn is_negacyclic(&self) -> bool {
-        self.is_step() || self.fold.is_some()
+        self.is_step() || self.fold.is_some() || self.exact.as_ref().is_some_and(|e| e.negacyclic)
     }
 }
 
@@ -137,7 +148,11 @@ impl<'n> Layers<'n> {
                 },
             };
             layer.gains = gains(&layer, &ends, budget);
-            layer.exact = exact(network, &layer, &bootstraps, budget);
+            layer.exact = if network.is_of_levels(pending) {
+                levels::exact(network, &layer, intervals, budget)
+            } else {
+                exact(network, &layer, &bootstraps, budget)
+            };
             if let (Reader::Lookup(v, _), Some(groups)) = (reader, thresholds(&layer, wish)) {
                 for rows in &groups {
                     let gains = rows.iter().map(|row| layer.gains[*row]);
@@ -147,7 +162,8 @@ impl<'n> Layers<'n> {
                 bootstraps.note(v, &groups);
                 layer.shared = Some(groups);
             }
-            if wish.folded {
+            let is_levels = layer.value().is_some_and(|v| network.values[v].is_levels());
+            if wish.folded && !is_levels {
                 layer.fold = fold(&layer, &spreads, &ends, intervals, budget);
             }
             if let (Reader::Lookup(v, _), Some(fold)) = (layer.reader, &layer.fold) {
@@ -312,8 +328,9 @@ fn exact(
     }
     let found = Exact {
         bits,
-        weight,
+        weights: vec![weight; origins.len()],
         origins,
+        negacyclic: false,
     };
     (0.5 * found.unit() >= budget.reach(most * budget.bootstrap)).then_some(found)
 }

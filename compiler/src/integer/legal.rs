@@ -30,7 +30,6 @@ fn refusal(op: &Op, _operand: &[usize], last: bool) -> Option<(String, &'static 
             "it hands out several of the largest elements themselves, where their positions alone have a form"
         }
         Op::Approximation { .. } => "it is a polynomial of another backend",
-        Op::Max | Op::Min => "it is no maximum of two values of one shape",
         _ => return None,
     };
     let help = if last {

@@ -24,6 +24,8 @@ mod grids;
 mod intervals;
 mod layers;
 mod legal;
+mod levels;
+mod maxima;
 mod network;
 mod places;
 mod rows;
@@ -49,6 +51,7 @@ use cipherloom_ir::integer::{IntegerPlan, noise};
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::value::Range;
 pub use error::IntegerError;
+use network::Network;
 use search::Search;
 use statistics::Statistics;
 use std::collections::BTreeMap;
@@ -76,6 +79,8 @@ pub struct IntegerOptions {
     pub ranges: BTreeMap<String, Range>,
     /// Whether a last softmax, function or index of the largest element is compiled in, instead of leaving it to the client.
     pub keep_tail: bool,
+    /// Whether maxima are exact where they can be, and keep the decisions; else indices of their lookups may be off.
+    pub exact_maxima: bool,
 }
 
 impl Default for IntegerOptions {
@@ -87,6 +92,7 @@ impl Default for IntegerOptions {
             margin: 2.0,
             ranges: BTreeMap::new(),
             keep_tail: false,
+            exact_maxima: true,
         }
     }
 }
@@ -188,25 +194,65 @@ pub fn compile_integer(
     let rewritten = rewrite(&body)?;
     let measured =
         measure(&rewritten, data::Evidence::Samples(samples)).map_err(PassError::from)?;
-    let network = network::build(&rewritten, &measured.ranges)?;
-    let elements: usize = network.values.iter().map(|v| v.len).sum();
-    let count = (MAX_KEPT / elements.max(1)).clamp(SAMPLES.1, SAMPLES.0);
-    let samples = spread(samples, count);
-    let network = network.with_thresholds_between(&samples);
-    let clear = clear(&body, &samples, options)?;
-    let samples = samples::with_made_up(samples, count, network.compares(), |sample| {
-        statistics::evaluate(&network, sample).is_some()
-    });
-    let statistics = Statistics::measure(&network, &samples)?;
-    let evidence = Evidence { clear, tail };
-    let search = Search {
-        evidence: &evidence,
-        decisions: &Decisions::of(&body, &samples)?,
-        samples: &samples,
-        by_share: network.compares(),
+    let source = Source {
+        body: &body,
+        tail: tail.as_ref(),
+        samples,
         options,
     };
-    search.run(&network, &statistics)
+    let exact = network::build(&rewritten, &measured.ranges, options.exact_maxima)?;
+    if !exact.has_levels() {
+        return source.compile(exact);
+    }
+    let puts_out = exact.outputs.iter().all(|o| exact.is_of_levels(&o.value));
+    let found = source.compile(exact);
+    // Maxima that are put out decide nothing.
+    if found.as_ref().is_ok_and(|f| f.agrees || puts_out) {
+        return found;
+    }
+    let other = source.compile(network::build(&rewritten, &measured.ranges, false)?)?;
+    match found {
+        Ok(mut found) if !other.agrees && other.agreement <= found.agreement + search::GAIN => {
+            found.tried.extend(other.tried);
+            Ok(found)
+        }
+        _ => Ok(other),
+    }
+}
+
+/// What a network is compiled from.
+struct Source<'a> {
+    /// The imported network up to the encrypted outputs.
+    body: &'a Module,
+    tail: Option<&'a Module>,
+    samples: &'a [Tensors],
+    options: &'a IntegerOptions,
+}
+
+impl Source<'_> {
+    fn compile(&self, network: Network) -> Result<IntegerCompiled, IntegerError> {
+        let elements: usize = network.values.iter().map(|v| v.len).sum();
+        let count = (MAX_KEPT / elements.max(1)).clamp(SAMPLES.1, SAMPLES.0);
+        let samples = spread(self.samples, count);
+        let network = network.with_thresholds_between(&samples);
+        let clear = clear(self.body, &samples, self.options)?;
+        let samples = samples::with_made_up(samples, count, network.compares(), |sample| {
+            statistics::evaluate(&network, sample).is_some()
+        });
+        let statistics = Statistics::measure(&network, &samples)?;
+        let evidence = Evidence {
+            clear,
+            tail: self.tail.cloned(),
+        };
+        let search = Search {
+            evidence: &evidence,
+            decisions: &Decisions::of(self.body, &samples)?,
+            samples: &samples,
+            by_share: network.compares(),
+            options: self.options,
+        };
+        search.run(&network, &statistics)
+    }
 }
 
 /// What plans for all sets have in common.
@@ -270,7 +316,10 @@ fn rewrite(module: &Module) -> Result<Module, PassError> {
     };
     let passes: &mut [&mut dyn TensorPass] = &mut [
         &mut FuseFunction,
-        &mut Decompose::default(),
+        &mut Decompose {
+            pairs: true,
+            ..Decompose::default()
+        },
         &mut FoldConstants,
         &mut FoldScalings,
         &mut FusePolynomial,

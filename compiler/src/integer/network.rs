@@ -7,6 +7,7 @@ use super::choice::Choice;
 use super::constants::Constants;
 use super::error::IntegerError;
 use super::grids::Grid;
+use super::levels::Levels;
 use super::scalar::{Part, Scalar};
 use crate::lower::affine::{affine_map, broadcast, matmul_indices};
 use crate::lower::network::pending::Pending;
@@ -15,7 +16,7 @@ use cipherloom_ir::circuit::Matrix;
 use cipherloom_ir::tensor::{Comparison, Function, Module, Node, Op, Reduction};
 use cipherloom_ir::value::{Range, element_count};
 use cipherloom_ir::{NodeId, Origin};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Lookups of one network, at most.
@@ -40,6 +41,8 @@ pub(super) struct Value {
     pub(super) copies: usize,
     /// For inputs, the grid that the network itself rounds them to.
     pub(super) grid: Option<Grid>,
+    /// Where its elements are levels, what is known of these.
+    pub(super) levels: Option<Levels>,
     pub(super) origin: Origin,
 }
 
@@ -94,10 +97,37 @@ impl Network {
     }
 }
 
-/// Lowers a module; `ranges` are those of its nodes.
+/// Which maxima are exact.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(super) enum Maxima {
+    /// None.
+    Approximate,
+    /// Those of what lookups yield.
+    OfLookups,
+    /// Those of inputs too.
+    OfInputs,
+}
+
+/// Lowers a module; `ranges` are those of its nodes. Maxima are exact where they can be, if that is asked for.
 pub(super) fn build(
     module: &Module,
     ranges: &BTreeMap<NodeId, Range>,
+    exact: bool,
+) -> Result<Network, IntegerError> {
+    if !exact {
+        return build_with(module, ranges, Maxima::Approximate);
+    }
+    let network = build_with(module, ranges, Maxima::OfInputs)?;
+    if network.misreads_levels() {
+        return build_with(module, ranges, Maxima::OfLookups);
+    }
+    Ok(network)
+}
+
+fn build_with(
+    module: &Module,
+    ranges: &BTreeMap<NodeId, Range>,
+    maxima: Maxima,
 ) -> Result<Network, IntegerError> {
     let order = module
         .graph
@@ -111,6 +141,9 @@ pub(super) fn build(
         pending: BTreeMap::new(),
         choices: BTreeMap::new(),
         lookups: 0,
+        maxima,
+        groups: 0,
+        done: BTreeSet::new(),
     };
     for id in order {
         builder.lower(id)?;
@@ -123,16 +156,22 @@ pub(super) fn build(
         }
         builder.network.outputs.push(Port { value, origin });
     }
-    Ok(builder.network.with_own_grids())
+    Ok(builder.network.with_maxima_put_out().with_own_grids())
 }
 
 pub(super) struct Builder<'m> {
     pub(super) module: &'m Module,
     ranges: &'m BTreeMap<NodeId, Range>,
-    network: Network,
+    pub(super) network: Network,
     pending: BTreeMap<NodeId, Pending>,
     choices: BTreeMap<NodeId, Choice>,
     lookups: usize,
+    /// Which maxima are exact.
+    pub(super) maxima: Maxima,
+    /// Exact maxima so far.
+    pub(super) groups: usize,
+    /// Functions that were looked up ahead of their places.
+    pub(super) done: BTreeSet<NodeId>,
 }
 
 impl Builder<'_> {
@@ -200,6 +239,7 @@ impl Builder<'_> {
             len,
             copies: 1,
             grid: None,
+            levels: None,
             origin: node.origin.clone(),
         });
         Ok(Pending::of(self.network.values.len() - 1, len))
@@ -207,6 +247,9 @@ impl Builder<'_> {
 
     fn unary(&mut self, id: NodeId, node: &Node, x: NodeId) -> Result<Pending, IntegerError> {
         let operand = self.of(x)?;
+        if self.done.contains(&id) {
+            return Ok(operand);
+        }
         let choice = self.choices.get(&x);
         if let Some(choice) = choice.and_then(|c| c.after(self.module, id, &node.op)) {
             return Ok(self.chosen(id, choice));
@@ -299,6 +342,7 @@ impl Builder<'_> {
         let minus = |x: &Pending, y: &Pending| x.plus(&y.scaled(-1.0));
         match &node.op {
             Op::Add => Ok(x.plus(&y)),
+            Op::Max | Op::Min => self.larger(id, (&x, &y), node.op == Op::Min),
             Op::Sub => Ok(minus(&x, &y)),
             Op::Mul if a == b => self.square(id, &x),
             Op::Mul => self.product(id, &x, &y, (self.bound(a), self.bound(b))),
@@ -426,6 +470,18 @@ impl Builder<'_> {
             operand = known.others(&operand);
         }
         let len = operand.bias.len();
+        let made = Pending::of(self.push_lookup(id, operand, function)?, len);
+        Ok(known.map_or(made.clone(), |known| known.put_in(&made)))
+    }
+
+    /// A value of lookups: its number.
+    pub(super) fn push_lookup(
+        &mut self,
+        id: NodeId,
+        operand: Pending,
+        function: Scalar,
+    ) -> Result<usize, IntegerError> {
+        let len = operand.bias.len();
         self.afford(id, len)?;
         let origin = self.origin(id);
         self.network.values.push(Value {
@@ -433,10 +489,28 @@ impl Builder<'_> {
             len,
             copies: 1,
             grid: None,
+            levels: None,
             origin,
         });
-        let made = Pending::of(self.network.values.len() - 1, len);
-        Ok(known.map_or(made.clone(), |known| known.put_in(&made)))
+        Ok(self.network.values.len() - 1)
+    }
+
+    /// The larger of two elements each, or the smaller.
+    fn larger(
+        &mut self,
+        id: NodeId,
+        (x, y): (&Pending, &Pending),
+        smaller: bool,
+    ) -> Result<Pending, IntegerError> {
+        let count = x.bias.len();
+        let place = |from: usize| {
+            let sources = (0..2 * count).map(move |i| i.checked_sub(from).filter(|i| *i < count));
+            selection(sources, count)
+        };
+        let zeros = vec![0.0; 2 * count];
+        let both = x.map(&place(0), &zeros).plus(&y.map(&place(count), &zeros));
+        let windows = (0..count).map(|i| vec![i, count + i]).collect();
+        self.largest(id, both, windows, smaller)
     }
 
     /// 1 above 0, else 0.

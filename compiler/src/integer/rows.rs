@@ -209,9 +209,10 @@ impl Maker<'_> {
     fn exact(&self, layer: &Layer<'_>, exact: &Exact, log_delta: u32) -> Vec<Row> {
         let unit = exact.unit() * TORUS;
         let row = |(number, origin): (usize, &i64)| {
+            let one = exact.weights[number];
             let mut made = Row {
-                gain: unit / exact.weight,
-                origin: layer.pending.bias[number] + *origin as f64 * exact.weight,
+                gain: unit / one,
+                origin: layer.pending.bias[number] + *origin as f64 * one,
                 element: number,
                 reads: vec![0],
                 ..Row::default()
@@ -219,8 +220,8 @@ impl Maker<'_> {
             let mut shift = -(*origin as f64) * unit;
             for e in self.entries(layer, number) {
                 let step = libm::exp2(f64::from(e.coding.log_delta));
-                let whole = libm::round(e.weight / exact.weight);
                 // An operand is its offset and so many units.
+                let whole = e.weight / one;
                 let weight = whole * unit * e.coding.unit(e.element) / step;
                 shift += whole * unit * e.coding.offset(e.element);
                 made.weights.push((e.column, libm::round(weight) as i64));

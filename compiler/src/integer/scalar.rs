@@ -63,6 +63,15 @@ impl Scalar {
         Self::of(Part::Function(function))
     }
 
+    /// The number itself.
+    pub(super) fn identity() -> Self {
+        Self(vec![])
+    }
+
+    pub(super) fn is_identity(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// `x^exponent`.
     pub(super) fn power(exponent: u32) -> Self {
         let mut coefficients = vec![0.0; exponent as usize];
@@ -152,6 +161,9 @@ impl Scalar {
 
     /// The names of its parts, for people.
     pub(super) fn name(&self) -> String {
+        if self.is_identity() {
+            return "same".to_owned();
+        }
         let names: Vec<&str> = self.0.iter().map(Part::name).collect();
         names.join("+")
     }

@@ -4,21 +4,25 @@
 use super::agreement::{Decisions, Kept};
 use super::coding::{self, Budget};
 use super::intervals::{CAUTIONS, Intervals, Wish};
-use super::layers::{Layers, Reader};
+use super::layers::{Layer, Layers, Reader};
+use super::levels;
 use super::network::Network;
 use super::statistics::Statistics;
 use super::{Evidence, IntegerCompiled, IntegerError, IntegerOptions, Tried, emit};
-use cipherloom_ir::Tensors;
 use cipherloom_ir::integer::{AnalyseError, SETS, TfheSet, lookup_seconds};
+use cipherloom_ir::{Origin, Tensors};
 
 /// By so much a dearer plan has to be better where none keeps what was asked for.
-const GAIN: f64 = 0.01;
+pub(super) const GAIN: f64 = 0.01;
 /// A set costs little more than another one if it costs less than so many times as much.
 const CHEAP: f64 = 2.0;
 /// The expected share may lose so many times as much: it takes errors as normal, and few leads decide it.
 const UNSURE: f64 = 1.5;
 /// Lookups of one element, at most.
 const MAX_COPIES: usize = 8;
+
+/// Why a set computes no exact maxima.
+const NO_LEVELS: &str = "its lookups tell too few numbers apart for exact maxima";
 
 /// What all plans have in common.
 pub(super) struct Search<'a> {
@@ -233,8 +237,15 @@ impl Search<'_> {
     ) -> Result<Trial, AnalyseError> {
         let options = self.options;
         let budget = Budget::new(set, options.log2_failure);
+        if network.has_levels() && levels::bits(&budget).is_none() {
+            return Err(emit::fault(&Origin::Pass("integer".into()), NO_LEVELS));
+        }
         let mut intervals = Intervals::choose(&network, &statistics, &budget, options.margin, wish);
         let layers = Layers::of(&network, &statistics, &mut intervals, &budget, wish);
+        let whole = |l: &Layer<'_>| l.exact.is_some() || !network.is_of_levels(l.pending);
+        if !layers.iter().all(whole) {
+            return Err(emit::fault(&Origin::Pass("integer".into()), NO_LEVELS));
+        }
         let codings = coding::choose(
             &network,
             &layers,
@@ -255,7 +266,9 @@ impl Search<'_> {
         let (plan, reports) = emit::emit(&parts)?;
         let noisy = layers.iter().filter(|l| l.exact.is_none() && !l.is_step());
         let noisy = noisy.filter_map(|l| match l.reader {
-            Reader::Lookup(v, _) if l.copies < MAX_COPIES => Some(v),
+            Reader::Lookup(v, _) if l.copies < MAX_COPIES && !network.values[v].is_levels() => {
+                Some(v)
+            }
             _ => None,
         });
         let noisy = noisy.collect();

@@ -55,16 +55,16 @@ pub(super) fn by_lanes(shape: &[usize], axis: usize) -> Option<Vec<usize>> {
 }
 
 /// Which rows of an operand meet, and which stay.
-struct Round {
-    pairs: Vec<(usize, usize)>,
-    next: Vec<Vec<(usize, f64)>>,
+pub(super) struct Round {
+    pub(super) pairs: Vec<(usize, usize)>,
+    pub(super) next: Vec<Vec<(usize, f64)>>,
     /// For each row of the next operand, the pair that it comes from.
     from_pair: Vec<Option<usize>>,
-    windows: Vec<Vec<usize>>,
+    pub(super) windows: Vec<Vec<usize>>,
 }
 
 impl Round {
-    fn of(windows: &[Vec<usize>]) -> Self {
+    pub(super) fn of(windows: &[Vec<usize>]) -> Self {
         let mut round = Self {
             pairs: vec![],
             next: vec![],
@@ -86,6 +86,23 @@ impl Round {
             round.windows.push((start..round.next.len()).collect());
         }
         round
+    }
+
+    /// The differences of pairs.
+    pub(super) fn differences(&self, current: &Pending) -> Pending {
+        let pairs = self.pairs.iter().map(|(a, b)| vec![(*a, 1.0), (*b, -1.0)]);
+        let differences = rows(current.bias.len(), pairs);
+        current.map(&differences, &vec![0.0; differences.rows])
+    }
+
+    /// What goes on: of each pair half of the sum and, times a factor, its distance.
+    pub(super) fn joined(&self, current: &Pending, distances: &Pending, factor: f64) -> Pending {
+        let of_pair = |p: &Option<usize>| p.iter().map(|p| (*p, factor)).collect();
+        let halves = rows(self.pairs.len(), self.from_pair.iter().map(of_pair));
+        let zeros = vec![0.0; self.next.len()];
+        let next = rows(current.bias.len(), self.next.iter().cloned());
+        let distances = distances.map(&halves, &zeros);
+        current.map(&next, &zeros).plus(&distances)
     }
 }
 
@@ -132,6 +149,9 @@ impl Builder<'_> {
         if windows.iter().any(Vec::is_empty) {
             return Err(self.malformed(id));
         }
+        if let Some(found) = self.exact_largest(id, &operand, &windows, smallest)? {
+            return Ok(found);
+        }
         if let Some(grown) = self.grown(&operand) {
             let found = self.largest(id, grown.argument, windows, smallest)?;
             let mut found = self.lookup(id, &found, grown.function)?;
@@ -143,20 +163,9 @@ impl Builder<'_> {
         let mut current = operand.scaled(sign);
         while windows.iter().any(|w| w.len() > 1) {
             let round = Round::of(&windows);
-            let count = current.bias.len();
-            let differences = round.pairs.iter().map(|(a, b)| vec![(*a, 1.0), (*b, -1.0)]);
-            let differences = rows(count, differences);
-            let differences = current.map(&differences, &vec![0.0; differences.rows]);
+            let differences = round.differences(&current);
             let distances = self.lookup(id, &differences, Scalar::function(Function::Abs))?;
-            let halves = round
-                .from_pair
-                .iter()
-                .map(|p| p.iter().map(|p| (*p, 0.5)).collect());
-            let halves = rows(round.pairs.len(), halves);
-            let zeros = vec![0.0; round.next.len()];
-            let distances = distances.map(&halves, &zeros);
-            let next = rows(count, round.next.into_iter());
-            current = current.map(&next, &zeros).plus(&distances);
+            current = round.joined(&current, &distances, 0.5);
             windows = round.windows;
         }
         // What windows of one element left lies where it was.

@@ -19,6 +19,8 @@ use cipherloom_ir::{NodeId, Origin};
 pub struct Decompose {
     /// Whether maxima and minima over windows and axes become ones of two values, and these polynomials.
     pub maxima: bool,
+    /// Whether maxima and minima of two values stay what they are.
+    pub pairs: bool,
     /// Whether comparisons, steps and selections become signs, for [`super::Approximate`] to approximate.
     pub jumps: bool,
 }
@@ -78,7 +80,14 @@ impl<'m> Rewrite<'m> {
         })
     }
 
-    fn propose(mut self, Decompose { maxima, jumps }: Decompose) -> Option<Patch> {
+    fn propose(
+        mut self,
+        Decompose {
+            maxima,
+            pairs,
+            jumps,
+        }: Decompose,
+    ) -> Option<Patch> {
         match (self.op, &self.operands[..]) {
             (Op::Div, &[a, b]) => {
                 let shape = self.module.graph.get(b)?.shape.clone();
@@ -86,7 +95,7 @@ impl<'m> Rewrite<'m> {
                 let quotient = self.add(Op::Mul, &[a, inverse]);
                 Some(self.replace(quotient))
             }
-            (Op::Max | Op::Min, &[a, b]) => {
+            (Op::Max | Op::Min, &[a, b]) if !pairs => {
                 let sum = self.add(Op::Add, &[a, b]);
                 let difference = self.add(Op::Sub, &[a, b]);
                 let distance = self.add(Op::Function(Function::Abs), &[difference]);

@@ -110,9 +110,14 @@ pub fn standard() -> Vec<Box<dyn TensorPass>> {
 }
 
 fn rewriting(maxima: bool, jumps: bool) -> Vec<Box<dyn TensorPass>> {
+    let decompose = Decompose {
+        maxima,
+        jumps,
+        ..Decompose::default()
+    };
     vec![
         Box::new(FuseFunction),
-        Box::new(Decompose { maxima, jumps }),
+        Box::new(decompose),
         Box::new(FoldConstants),
         Box::new(FoldScalings),
         Box::new(FusePolynomial),

@@ -643,7 +643,7 @@ fn maxima_become_those_of_two_values_where_asked_for() {
             &module,
             &mut Decompose {
                 maxima: true,
-                jumps: false,
+                ..Decompose::default()
             },
         )
         .join(" ");
