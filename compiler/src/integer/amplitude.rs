@@ -3,11 +3,14 @@
 use super::intervals::Intervals;
 use super::layers::Layers;
 use super::statistics::Spread;
+use rayon::prelude::*;
 
 /// The smallest amplitude that is tried, as a power of two.
 const LEAST: f64 = 13.0;
 /// The amplitudes that are tried, in steps of this part of a power of two.
 const STEPS: f64 = 4.0;
+/// So many readers of an element are weighed, at most: of more, some that stand at equal distances.
+const WEIGHED: usize = 256;
 /// Amplitudes are tried under which one of so many weights is one of so many small integers: it is not rounded then.
 const WHOLE: (usize, i32) = (12, 4);
 
@@ -33,6 +36,9 @@ impl Readers {
         }
         readers.iter_mut().for_each(|list| {
             list.retain(|(weight, _)| *weight != 0.0);
+            let step = list.len().div_ceil(WEIGHED).max(1);
+            let mut place = 0..;
+            list.retain(|_| place.next().is_some_and(|i: usize| i.is_multiple_of(step)));
         });
         Self(readers)
     }
@@ -55,7 +61,7 @@ impl Readers {
             }
             best.0
         };
-        self.0.iter().zip(spreads).map(one).collect()
+        self.0.par_iter().zip(spreads).map(one).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::levels;
 use super::network::{Kind, Network};
 use super::scalar::Scalar;
 use super::shared::{self, Bootstraps};
-use super::statistics::{Spread, Statistics, apply, spread};
+use super::statistics::{Spread, Statistics};
 use crate::lower::network::pending::Pending;
 
 /// Index bits of a table that sees the high bits of its operand.
@@ -132,7 +132,10 @@ impl<'n> Layers<'n> {
         let outputs = network.outputs.iter().enumerate();
         let outputs = outputs.map(|(i, o)| (Reader::Output(i), &o.value));
         let layer = |(reader, pending)| {
-            let spreads = spreads(pending, statistics);
+            let spreads = match reader {
+                Reader::Lookup(v, _) => &statistics.sums[v],
+                Reader::Output(i) => &statistics.outputs[i],
+            };
             let ends = extremes(pending, intervals);
             let mut layer = Layer {
                 reader,
@@ -164,7 +167,7 @@ impl<'n> Layers<'n> {
             }
             let is_levels = layer.value().is_some_and(|v| network.values[v].is_levels());
             if wish.folded && !is_levels {
-                layer.fold = fold(&layer, &spreads, &ends, intervals, budget);
+                layer.fold = fold(&layer, spreads, &ends, intervals, budget);
             }
             if let (Reader::Lookup(v, _), Some(fold)) = (layer.reader, &layer.fold) {
                 layer.gains.clone_from(&fold.gains);
@@ -204,14 +207,6 @@ fn thresholds(layer: &Layer<'_>, wish: Wish) -> Option<Vec<Vec<usize>>> {
     }
     let groups = shared::groups(layer.pending);
     (groups.len() < layer.gains.len()).then_some(groups)
-}
-
-/// What the samples tell of each row.
-fn spreads(pending: &Pending, statistics: &Statistics) -> Vec<Spread> {
-    let sums = statistics.samples.iter().map(|s| apply(pending, s));
-    let sums: Vec<Vec<f64>> = sums.collect();
-    let row = |row: usize| spread(sums.iter().filter_map(|s| s.get(row).copied()));
-    (0..pending.bias.len()).map(row).collect()
 }
 
 /// The smallest and largest value of each row, whatever the values within their intervals are.

@@ -173,7 +173,12 @@ impl Builder<'_> {
             }
             _ => function.clone(),
         };
-        self.push_lookup(id, operand, function)
+        let origin = self.network.values.get(value).map(|v| v.origin.clone());
+        let made = self.push_lookup(id, operand, function)?;
+        if let (Some(origin), Some(value)) = (origin, self.network.values.get_mut(made)) {
+            value.origin = origin;
+        }
+        Ok(made)
     }
 
     /// A growing function that alone reads a node's wide sums, looked up before they meet.
@@ -197,7 +202,7 @@ impl Builder<'_> {
         }
         let places = selection(used.iter().map(|row| Some(*row)), operand.bias.len());
         let operand = operand.map(&places, &vec![0.0; places.rows]);
-        let made = self.push_lookup(id, operand, function)?;
+        let made = self.push_lookup(user, operand, function)?;
         self.done.insert(user);
         let places: Vec<(usize, usize)> = (0..used.len()).map(|i| (made, i)).collect();
         Ok(Some(Entrants {

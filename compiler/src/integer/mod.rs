@@ -58,6 +58,8 @@ use std::collections::BTreeMap;
 
 /// Elements of all values over all samples that are kept at once, at most.
 const MAX_KEPT: usize = 1 << 25;
+/// Multiply-adds of the affine maps of all samples together, at most.
+const MAX_WORK: usize = 1 << 31;
 /// Samples from which scales are found, at most, and at least where there are so many.
 const SAMPLES: (usize, usize) = (512, 32);
 
@@ -232,7 +234,8 @@ struct Source<'a> {
 impl Source<'_> {
     fn compile(&self, network: Network) -> Result<IntegerCompiled, IntegerError> {
         let elements: usize = network.values.iter().map(|v| v.len).sum();
-        let count = (MAX_KEPT / elements.max(1)).clamp(SAMPLES.1, SAMPLES.0);
+        let most = (MAX_KEPT / elements.max(1)).min(MAX_WORK / network.entries().max(1));
+        let count = most.clamp(SAMPLES.1, SAMPLES.0);
         let samples = spread(self.samples, count);
         let network = network.with_thresholds_between(&samples);
         let clear = clear(self.body, &samples, self.options)?;

@@ -78,6 +78,16 @@ impl Network {
         })
     }
 
+    /// The entries of all matrices.
+    pub(super) fn entries(&self) -> usize {
+        let operands = self.values.iter().filter_map(|v| match &v.kind {
+            Kind::Lookup { operand, .. } => Some(operand),
+            Kind::Input(_) => None,
+        });
+        let all = operands.chain(self.outputs.iter().map(|o| &o.value));
+        all.flat_map(|p| &p.terms).map(|(_, m)| m.entries()).sum()
+    }
+
     /// Which values reach an output; inputs always count.
     pub(super) fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.values.len()];

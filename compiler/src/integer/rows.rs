@@ -4,6 +4,7 @@ use super::coding::{Budget, Coding};
 use super::layers::{Exact, Layer, TABLE_BITS};
 use super::shared::Bootstraps;
 use super::statistics::Statistics;
+use rayon::prelude::*;
 
 /// A row's gain is lowered by this factor until its sums fit.
 const SHRINK: f64 = 0.985;
@@ -102,7 +103,7 @@ impl Maker<'_> {
         }
         let served = layer.bootstraps();
         let rows: Vec<Row> = served
-            .iter()
+            .par_iter()
             .map(|(row, _)| self.row(layer, *row, layer.gains[*row]))
             .collect();
         let most = rows.iter().map(|r| r.variance).fold(0.0, f64::max);

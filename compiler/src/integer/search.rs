@@ -18,6 +18,10 @@ pub(super) const GAIN: f64 = 0.01;
 const CHEAP: f64 = 2.0;
 /// The expected share may lose so many times as much: it takes errors as normal, and few leads decide it.
 const UNSURE: f64 = 1.5;
+/// Of large networks, sets that keep fewer decisions than this part of what is asked for are given up at once,
+const HOPELESS: f64 = 0.5;
+/// and these are large: multiply-adds of all affine maps.
+const LARGE: usize = 1 << 20;
 /// Lookups of one element, at most.
 const MAX_COPIES: usize = 8;
 
@@ -141,7 +145,7 @@ impl Search<'_> {
         let all = shared.iter().flat_map(|s| forms.map(|(o, f)| (*s, o, f)));
         for (shared, own, folded) in all {
             let cautions = match &best {
-                Some(best) if best.compiled.agrees => break,
+                Some(best) if best.compiled.agrees || self.is_hopeless(best) => break,
                 Some(best) => around(best.wish.caution).to_vec(),
                 None => CAUTIONS.to_vec(),
             };
@@ -165,6 +169,12 @@ impl Search<'_> {
         best.ok_or(last)
     }
 
+    /// Whether a large network's plan is so far from what was asked for that trying others would take long for nothing.
+    fn is_hopeless(&self, trial: &Trial) -> bool {
+        let least = HOPELESS * self.options.agreement;
+        trial.compiled.agreement < least && trial.network.entries() > LARGE
+    }
+
     /// Adds lookups where they help most for their price, until the decisions are kept or the next set would be cheaper.
     fn with_copies(
         &self,
@@ -175,7 +185,7 @@ impl Search<'_> {
     ) -> Trial {
         loop {
             tried.push(Tried::of(&trial.compiled));
-            if trial.compiled.agrees {
+            if trial.compiled.agrees || self.is_hopeless(&trial) {
                 return trial;
             }
             let mut best: Option<(f64, Trial)> = None;

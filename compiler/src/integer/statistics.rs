@@ -5,6 +5,7 @@ use super::network::{Kind, Network};
 use crate::lower::network::pending::Pending;
 use crate::lower::sparse;
 use cipherloom_ir::Tensors;
+use rayon::prelude::*;
 
 /// The values of a sample: of each value of the network, its elements.
 pub(super) type Sample = Vec<Vec<f64>>;
@@ -24,6 +25,10 @@ pub(super) struct Statistics {
     pub(super) samples: Vec<Sample>,
     /// Of each value, its elements.
     pub(super) spreads: Vec<Vec<Spread>>,
+    /// Of each value, what its lookups read; nothing for inputs.
+    pub(super) sums: Vec<Vec<Spread>>,
+    /// Of each output, its elements.
+    pub(super) outputs: Vec<Vec<Spread>>,
 }
 
 /// An affine map of the values of a sample.
@@ -41,7 +46,8 @@ impl Statistics {
         if samples.is_empty() {
             return Err(IntegerError::NoSample);
         }
-        let found: Option<Vec<Sample>> = samples.iter().map(|s| evaluate(network, s)).collect();
+        let each = samples.par_iter().map(|s| evaluate(network, s));
+        let found: Option<Vec<Sample>> = each.collect();
         let Some(found) = found else {
             let bad = samples.iter().position(|s| evaluate(network, s).is_none());
             return Err(IntegerError::Sample {
@@ -55,7 +61,16 @@ impl Statistics {
                 .collect()
         };
         let spreads = (0..network.values.len()).map(spread).collect();
+        let live = network.live();
+        let sums = network.values.iter().enumerate();
+        let sums = sums.map(|(v, value)| match &value.kind {
+            Kind::Lookup { operand, .. } if live[v] => of_sums(operand, &found),
+            _ => vec![],
+        });
+        let outputs = network.outputs.iter();
         Ok(Self {
+            sums: sums.collect(),
+            outputs: outputs.map(|o| of_sums(&o.value, &found)).collect(),
             samples: found,
             spreads,
         })
@@ -64,13 +79,26 @@ impl Statistics {
     /// Those of a network with twice the copies of a value.
     pub(super) fn doubled(&self, value: usize) -> Self {
         let mut samples = self.samples.clone();
-        let mut spreads = self.spreads.clone();
+        let (mut spreads, mut sums) = (self.spreads.clone(), self.sums.clone());
         samples
             .iter_mut()
             .for_each(|s| s[value].extend_from_within(..));
         spreads[value].extend_from_within(..);
-        Self { samples, spreads }
+        sums[value].extend_from_within(..);
+        Self {
+            samples,
+            spreads,
+            sums,
+            outputs: self.outputs.clone(),
+        }
     }
+}
+
+/// What the samples tell of each row of an affine map.
+fn of_sums(pending: &Pending, samples: &[Sample]) -> Vec<Spread> {
+    let sums: Vec<Vec<f64>> = samples.par_iter().map(|s| apply(pending, s)).collect();
+    let row = |row: usize| spread(sums.iter().filter_map(|s| s.get(row).copied()));
+    (0..pending.bias.len()).map(row).collect()
 }
 
 pub(super) fn spread(values: impl Iterator<Item = f64> + Clone) -> Spread {
