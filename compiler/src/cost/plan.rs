@@ -195,6 +195,7 @@ fn shape(transform: &Transform, rescale: bool) -> TransformShape {
 impl CostModel {
     /// The seconds of one run of a plan on so many threads.
     pub fn seconds(&self, plan: &Plan, threads: usize) -> f64 {
-        step_seconds(plan, self, threads).iter().sum()
+        // An empty sum of floating-point numbers would be -0.
+        step_seconds(plan, self, threads).iter().fold(0.0, |sum, s| sum + s)
     }
 }

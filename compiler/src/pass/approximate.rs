@@ -22,7 +22,7 @@ pub use error::ApproximationError;
 use super::{PassError, RangeError, TensorPass, interval, measure};
 use crate::data::Evidence;
 use crate::workload::{Workload, spread};
-use cipherloom_ir::tensor::{Function, Module, Op, Patch};
+use cipherloom_ir::tensor::{Function, Module, Node as TensorNode, Op, Patch};
 use cipherloom_ir::{NodeId, Origin, Range, Tensor, Tensors};
 use layer::{Fitted, Kind, Layer};
 use search::{Choice, DEPTHS, Goal};
@@ -149,7 +149,10 @@ impl TensorPass for Approximate<'_> {
         let mut patch = Patch::new(module);
         let mut layers = Vec::new();
         let mut faults = Vec::new();
+        // What stands for functions that were replaced, for those that read them.
+        let mut stand_ins: BTreeMap<NodeId, NodeId> = BTreeMap::new();
         for (node, operand, function) in functions {
+            let read = stand_ins.get(&operand).copied().unwrap_or(operand);
             let Some((found, seen)) = module.graph.get(node).zip(seen.get(&operand).copied())
             else {
                 continue;
@@ -157,17 +160,22 @@ impl TensorPass for Approximate<'_> {
             match domain::domain(function, seen, margin) {
                 Err(reason) => faults.push((found.origin.clone(), function.name(), reason)),
                 Ok(domain) => match domain::straight(function, domain) {
-                    Some(line) => replace_by_line(module, &mut patch, node, operand, line),
+                    Some(line) => {
+                        stand_ins.insert(node, replace_by_line(&mut patch, node, found, read, line));
+                    }
                     None if *function == Function::Sign => {
                         match jump::replace(
                             module,
                             &mut patch,
-                            (node, operand),
+                            (node, read),
                             seen,
                             domain,
                             &self.accuracy,
                         ) {
-                            Ok(replaced) => self.replaced.push(replaced),
+                            Ok((last, replaced)) => {
+                                stand_ins.insert(node, last);
+                                self.replaced.push(replaced);
+                            }
                             Err(reason) => {
                                 faults.push((found.origin.clone(), function.name(), reason))
                             }
@@ -405,39 +413,27 @@ fn declared(
     Ok(intervals.into_iter().filter_map(bound).collect())
 }
 
-/// Replaces a function by `slope x + constant`.
+/// Replaces a function by `slope x + constant`, which is returned.
 fn replace_by_line(
-    module: &Module,
     patch: &mut Patch,
     node: NodeId,
+    found: &TensorNode,
     operand: NodeId,
     (slope, constant): (f64, f64),
-) {
-    let Some(found) = module.graph.get(node) else {
-        return;
-    };
-    if (slope, constant) == (1.0, 0.0) {
-        return patch.replace(node, operand);
-    }
+) -> NodeId {
     let mut result = operand;
     let mut add = |patch: &mut Patch, op: Op| {
-        result = patch.add(
-            op,
-            &[result],
-            found.shape.clone(),
-            None,
-            found.origin.clone(),
-        );
-        result
+        let (shape, origin) = (found.shape.clone(), found.origin.clone());
+        result = patch.add(op, &[result], shape, None, origin);
     };
-    let mut last = operand;
     if slope != 1.0 {
         let value = patch.add_constant("slope", Tensor::from_vec(vec![slope]));
-        last = add(patch, Op::MulConst { value });
+        add(patch, Op::MulConst { value });
     }
     if constant != 0.0 {
         let value = patch.add_constant("constant", Tensor::from_vec(vec![constant]));
-        last = add(patch, Op::AddConst { value });
+        add(patch, Op::AddConst { value });
     }
-    patch.replace(node, last);
+    patch.replace(node, result);
+    result
 }

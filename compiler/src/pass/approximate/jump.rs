@@ -12,7 +12,8 @@ const ERROR: f64 = 1.0 / 256.0;
 /// Errors that polynomials in 64-bit floating point reach.
 const LEAST_ERROR: f64 = 1e-11;
 
-/// Replaces a sign by the polynomials of a composition, one after the other, or says why that cannot be.
+/// Replaces a sign by the polynomials of a composition, one after the other, of which the last is returned, or says why that
+/// cannot be.
 pub(super) fn replace(
     module: &Module,
     patch: &mut Patch,
@@ -20,7 +21,7 @@ pub(super) fn replace(
     seen: Range,
     domain: Range,
     accuracy: &Accuracy,
-) -> Result<Approximated, String> {
+) -> Result<(NodeId, Approximated), String> {
     let bound = domain.max_abs();
     let wanted = match accuracy.precision {
         Some(bits) => libm::exp2(-bits - 1.0),
@@ -52,7 +53,7 @@ pub(super) fn replace(
         half = 1.0;
     }
     patch.replace(node, last);
-    Ok(Approximated {
+    let replaced = Approximated {
         origin: found.origin.clone(),
         function: Function::Sign,
         seen,
@@ -70,5 +71,6 @@ pub(super) fn replace(
         rms_error: 0.0,
         stages: sign.stages.into_iter().map(|s| s.coefficients).collect(),
         dead_zone,
-    })
+    };
+    Ok((last, replaced))
 }

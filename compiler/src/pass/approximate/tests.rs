@@ -204,3 +204,29 @@ fn precision_out_of_reach_of_all_degrees_is_refused_without_samples() {
         );
     }
 }
+
+/// A straight line that reads another one, or a sign, reads what stands for it.
+#[test]
+fn functions_that_read_replaced_ones_read_what_stands_for_them() {
+    let text = r#"module "small" · from "small.onnx, opset 17" · stage tensor
+  shape range | op
+  [1,2] - | %0 = input "x"
+  [1,2] - | %1 = abs %0 ; node 0 Abs "/abs"
+  [1,2] - | %2 = relu %1 ; node 1 Relu "/relu"
+  [1,2] - | %3 = leaky_relu %1 alpha 0.5 ; node 2 LeakyRelu "/leaky"
+  [1,2] - | %4 = add %2, %3 ; node 3 Add "/add"
+input "x" = %0 · f32 · batched
+output "y" = %4 · f32 · batched
+output "z" = %2 · f32 · batched
+"#;
+    let module = parse(text, &[]).unwrap_or_else(|e| panic!("{e}"));
+    for (lo, hi) in [(5.0, 9.0), (-9.0, -5.0)] {
+        let ranges = BTreeMap::from([("x".to_owned(), Range { lo, hi })]);
+        let (found, pass) = run(&module, Evidence::Declared(&ranges), None).unwrap();
+        assert_eq!(pass.replaced, []);
+        let ids = found.graph.ids().into_iter();
+        let left = ids.filter_map(|id| found.graph.get(id));
+        assert_eq!(left.filter(|n| matches!(n.op, Op::Function(_))).count(), 0);
+        assert_eq!(error(&module, &found, &samples(4, lo, hi)), 0.0);
+    }
+}
