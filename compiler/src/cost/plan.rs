@@ -196,6 +196,8 @@ impl CostModel {
     /// The seconds of one run of a plan on so many threads.
     pub fn seconds(&self, plan: &Plan, threads: usize) -> f64 {
         // An empty sum of floating-point numbers would be -0.
-        step_seconds(plan, self, threads).iter().fold(0.0, |sum, s| sum + s)
+        step_seconds(plan, self, threads)
+            .iter()
+            .fold(0.0, |sum, s| sum + s)
     }
 }

@@ -10,6 +10,7 @@
 //! before the outputs a forward pass keeps one variance per element, since the elements of a layer differ much, and takes
 //! the errors of a layer's elements for independent.
 
+mod edges;
 mod gains;
 
 use super::levels::{Levels, log_scales};
@@ -378,7 +379,8 @@ impl<'n> Analysis<'n> {
     /// The mean over slots has less noise than each slot, but what products make of the noise's square has one sign and
     /// remains: about d times the square, relative to the value, for a polynomial of degree d (its second derivative,
     /// where it bends most, over its largest value). Both are to be as precise as wished; the square is taken of the error
-    /// that one in a thousand exceeds, ten times the mean square.
+    /// that one in a thousand exceeds, ten times the mean square. Past the ends of its domain a polynomial of high degree
+    /// leaves its function within little ([`Analysis::edge_bits`]).
     pub(crate) fn output_bits(&self, candidate: &Candidate) -> f64 {
         let bits = self.first_order_bits(candidate);
         let degree = self.network.values.iter().map(|v| match &v.kind {
@@ -395,7 +397,8 @@ impl<'n> Analysis<'n> {
                     ..candidate.clone()
                 };
                 let squared = 2.0 * self.first_order_bits(&slot);
-                bits.min(squared - libm::log2(degree as f64))
+                let squared = squared - libm::log2(degree as f64);
+                bits.min(squared).min(self.edge_bits(&slot))
             }
         }
     }

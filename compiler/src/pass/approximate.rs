@@ -161,7 +161,8 @@ impl TensorPass for Approximate<'_> {
                 Err(reason) => faults.push((found.origin.clone(), function.name(), reason)),
                 Ok(domain) => match domain::straight(function, domain) {
                     Some(line) => {
-                        stand_ins.insert(node, replace_by_line(&mut patch, node, found, read, line));
+                        stand_ins
+                            .insert(node, replace_by_line(&mut patch, node, found, read, line));
                     }
                     None if *function == Function::Sign => {
                         match jump::replace(
