@@ -385,6 +385,27 @@ fn comparisons_are_right_outside_of_their_dead_zones() {
         .check_model(&Model::from_loom(path).unwrap());
 }
 
+/// A sign of what polynomials give, behind which others follow: noise must not carry a value past the ends of a domain.
+#[test]
+fn comparisons_in_a_row_are_right_under_encryption() {
+    let text = "input x: encrypted[6] in -1..1\ninput y: encrypted[6] in -2..2\n\
+                let a = clip(x, -0.5, 0.6)\noutput b = where(a > 0.1, a, 0.5 * y + 0.3)\n\
+                output c = abs(a) - 0.5 * (b > 0.9)\n";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("row.loom");
+    fs::write(&path, text).unwrap();
+    let x = vec![-1.0, 1.0, 0.3, -0.25, 0.75, -0.5];
+    let y = vec![2.0, -2.0, 1.0, 0.5, -1.5, 1.75];
+    let a: Vec<f64> = x.iter().map(|x: &f64| x.clamp(-0.5, 0.6)).collect();
+    let b = zip(&a, &y, |a, y| if a > 0.1 { a } else { 0.5 * y + 0.3 });
+    let c = zip(&a, &b, |a, b| a.abs() - if b > 0.9 { 0.5 } else { 0.0 });
+    Run::new("row", vec![("x", vec![6], x), ("y", vec![6], y)])
+        .to(5.0)
+        .gives("b", b)
+        .gives("c", c)
+        .check_model(&Model::from_loom(path).unwrap());
+}
+
 /// Equality of whole numbers, with a dead zone below the distance of two of them.
 #[test]
 fn whole_numbers_are_found_equal() {
