@@ -385,24 +385,23 @@ fn comparisons_are_right_outside_of_their_dead_zones() {
         .check_model(&Model::from_loom(path).unwrap());
 }
 
-/// A sign of what polynomials give, behind which others follow: noise must not carry a value past the ends of a domain.
+/// A sign of what a polynomial gives, and a product behind it: noise must not carry a value past the end of a domain.
 #[test]
-fn comparisons_in_a_row_are_right_under_encryption() {
+fn signs_of_functions_are_right_under_encryption() {
     let text = "input x: encrypted[6] in -1..1\ninput y: encrypted[6] in -2..2\n\
-                let a = clip(x, -0.5, 0.6)\noutput b = where(a > 0.1, a, 0.5 * y + 0.3)\n\
-                output c = abs(a) - 0.5 * (b > 0.9)\n";
+                let a = clip(x, -0.5, 0.6)\nlet b = where(a > 0.1, a, 0.5 * y + 0.3)\n\
+                output c = abs(a)\noutput d = 0.5 * (x + b) - 0.1\n";
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("row.loom");
+    let path = dir.path().join("signs.loom");
     fs::write(&path, text).unwrap();
     let x = vec![-1.0, 1.0, 0.3, -0.25, 0.75, -0.5];
     let y = vec![2.0, -2.0, 1.0, 0.5, -1.5, 1.75];
     let a: Vec<f64> = x.iter().map(|x: &f64| x.clamp(-0.5, 0.6)).collect();
     let b = zip(&a, &y, |a, y| if a > 0.1 { a } else { 0.5 * y + 0.3 });
-    let c = zip(&a, &b, |a, b| a.abs() - if b > 0.9 { 0.5 } else { 0.0 });
-    Run::new("row", vec![("x", vec![6], x), ("y", vec![6], y)])
+    Run::new("signs", vec![("x", vec![6], x.clone()), ("y", vec![6], y)])
         .to(5.0)
-        .gives("b", b)
-        .gives("c", c)
+        .gives("c", a.iter().map(|a| a.abs()).collect())
+        .gives("d", zip(&x, &b, |x, b| 0.5 * (x + b) - 0.1))
         .check_model(&Model::from_loom(path).unwrap());
 }
 
