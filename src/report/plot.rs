@@ -161,17 +161,23 @@ fn ticks([lo, hi]: [f64; 2], most: usize) -> Vec<(f64, String)> {
         .collect()
 }
 
-/// A multiple of a step, with the digits that tell it from the next one.
+/// The characters that have room beside an axis.
+const LABEL: usize = 9;
+
+/// A multiple of a step, with the digits that tell it from the next one as far as there is room.
 fn number(value: f64, step: f64) -> String {
-    let digits = -libm::floor(libm::log10(step) + 1e-9);
     if value == 0.0 {
-        "0".into()
-    } else if (-3.0..=4.0).contains(&digits) && value.abs() < 1e5 {
-        format!("{value:.*}", digits.max(0.0) as usize)
-    } else {
-        let leading = libm::floor(libm::log10(value.abs()) + 1e-9) + digits;
-        format!("{value:.*e}", leading.clamp(0.0, 3.0) as usize)
+        return "0".into();
     }
+    let digits = -libm::floor(libm::log10(step) + 1e-9);
+    if (-3.0..=4.0).contains(&digits) && value.abs() < 1e5 {
+        let plain = format!("{value:.*}", digits.max(0.0) as usize);
+        if plain.len() <= LABEL {
+            return plain;
+        }
+    }
+    let leading = libm::floor(libm::log10(value.abs()) + 1e-9) + digits;
+    format!("{value:.*e}", leading.clamp(0.0, 3.0) as usize)
 }
 
 #[cfg(test)]
@@ -193,6 +199,7 @@ mod tests {
             of(99_000.0, 131_000.0),
             ["1.0e5", "1.1e5", "1.2e5", "1.3e5"]
         );
+        assert_eq!(of(-25926.796, -25926.795), ["-2.593e4"; 5]);
         assert_eq!(of(1.0, 1.0), [""; 0]);
         assert_eq!(of(f64::NEG_INFINITY, 1.0), [""; 0]);
     }
@@ -219,7 +226,7 @@ mod tests {
         fn ticks_are_few_distinct_and_inside(lo in -1e6_f64..1e6, width in prop_oneof![1e-6_f64..1.0, 1.0_f64..1e9], most in 2_usize..8) {
             let found = ticks([lo, lo + width], most);
             prop_assert!(found.len() <= most + 1, "{found:?}");
-            prop_assert!(found.iter().all(|(v, t)| *v >= lo && *v <= lo + width && t.len() <= 9), "{found:?}");
+            prop_assert!(found.iter().all(|(v, t)| *v >= lo && *v <= lo + width && t.len() <= LABEL), "{found:?}");
             prop_assert!(found.windows(2).all(|w| w[0].0 < w[1].0), "{found:?}");
         }
 
