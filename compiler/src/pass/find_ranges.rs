@@ -15,6 +15,10 @@ use thiserror::Error;
 /// Samples that are evaluated before their results are joined.
 const SAMPLES_AT_ONCE: usize = 64;
 
+/// What to do where bounds from declared ranges grow without end.
+const BOUNDS: &str = " within bounds from the declared ranges\n   = help: give samples (--calibrate DATA.npz), narrower ranges \
+                      (--input-range NAME=LO,HI), or ask for more precision (--precision BITS)";
+
 /// Why ranges cannot be found.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum RangeError {
@@ -31,7 +35,7 @@ pub enum RangeError {
     #[error(transparent)]
     Eval(#[from] EvalError),
     /// A value that is not finite.
-    #[error("{node} ({origin}) becomes infinite or NaN{}", sample.map_or(String::new(), |s| format!(" on sample {s}")))]
+    #[error("{node} ({origin}) becomes infinite or NaN{}", sample.map_or_else(|| BOUNDS.to_owned(), |s| format!(" on sample {s}")))]
     NotFinite {
         /// The node.
         node: NodeId,
