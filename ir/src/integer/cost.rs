@@ -69,13 +69,14 @@ pub fn live_bytes(plan: &IntegerPlan) -> u64 {
     peak.saturating_mul(ciphertext)
 }
 
-/// Bytes that `run` needs at its peak for one sample: keys, constants and the registers that live together.
+/// Bytes that `run` needs at its peak for one sample: keys and constants, and either the registers that live together or the
+/// bootstrapping key before its transform.
 fn run_bytes(plan: &IntegerPlan) -> u64 {
     let matrix = |m: &super::Matrix| 12 * m.indices.len() as u64 + 12 * m.rows() as u64;
     let matrices: u64 = plan.matrices.iter().map(matrix).sum();
     let accumulators = 8 * plan.params.polynomial_size() as u64 * plan.tables.len() as u64;
     let constants = matrices.saturating_add(accumulators);
     let keys = plan.params.expanded_key_bytes();
-    keys.saturating_add(live_bytes(plan))
+    keys.saturating_add(live_bytes(plan).max(plan.params.bootstrap_key_bytes()))
         .saturating_add(constants)
 }

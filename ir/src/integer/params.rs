@@ -207,12 +207,16 @@ impl TfheSet {
         8 * (self.seeded_bootstrap_words() + self.seeded_keyswitch_words()) as u64
     }
 
-    /// Bytes of the server's keys in memory: the bootstrapping key in the Fourier domain, and the keyswitching key.
+    /// Bytes of the bootstrapping key in memory, in the Fourier domain as well as out of it.
+    pub fn bootstrap_key_bytes(&self) -> u64 {
+        8 * self.seeded_bootstrap_words() as u64 * (u64::from(self.glwe_dimension) + 1)
+    }
+
+    /// Bytes of the server's keys in memory: the bootstrapping key in the Fourier domain, and the keyswitching key, whose words
+    /// are rounded to 32 bits.
     pub fn expanded_key_bytes(&self) -> u64 {
-        let k = u64::from(self.glwe_dimension);
-        let bootstrap = self.seeded_bootstrap_words() as u64 * (k + 1);
         let keyswitch = self.seeded_keyswitch_words() as u64 * (u64::from(self.lwe_dimension) + 1);
-        8 * (bootstrap + keyswitch)
+        self.bootstrap_key_bytes() + 4 * keyswitch
     }
 }
 
@@ -255,7 +259,7 @@ mod tests {
         assert!((megabytes(SETS[1]) - 30.15).abs() < 0.01);
         assert_eq!(
             SETS[1].expanded_key_bytes(),
-            8 * (918 * 4 * 2048 + 8192 * 919)
+            8 * 918 * 4 * 2048 + 4 * 8192 * 919
         );
     }
 }

@@ -1,5 +1,9 @@
 //! Table lookups: keyswitch, centred modulus switch, blind rotation and extraction, on the crate `tfhe`.
+//!
+//! A thread makes a few lookups side by side, so that they share what is read of the keys.
 
+use super::keyswitch::RoundedKey;
+use super::rotation::{Scratch, rotate, turned_back};
 use crate::ServerError;
 use ::tfhe::core_crypto::commons::math::random::{CompressionSeed, Seed as WideSeed};
 use ::tfhe::core_crypto::prelude::*;
@@ -8,14 +12,16 @@ use cipherloom_lwe::{Seed, ServerKeys};
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 
+/// Bootstraps that a thread makes side by side, at most: the accumulators of so many stay in a near cache.
+const SIDE_BY_SIDE: usize = 8;
 /// Bootstraps per thread between two reports of progress.
-const PER_REPORT: usize = 4;
+const PER_REPORT: usize = 4 * SIDE_BY_SIDE;
 
 /// The server's keys, expanded, and the tables as polynomials.
 pub(super) struct Bootstrapper {
     set: TfheSet,
     bootstrap: FourierLweBootstrapKeyOwned,
-    keyswitch: LweKeyswitchKeyOwned<u64>,
+    keyswitch: RoundedKey,
     fft: Fft,
     /// By table and delta exponent.
     polynomials: BTreeMap<(u32, u32), Vec<u64>>,
@@ -32,11 +38,19 @@ pub(super) struct Lookup<'a> {
     pub(super) log_delta: u32,
 }
 
-/// What a thread needs for its bootstraps.
-struct Scratch {
-    small: LweCiphertextOwned<u64>,
-    accumulator: GlweCiphertextOwned<u64>,
-    buffers: ComputationBuffers,
+/// One bootstrap: which lookup it belongs to, and of which element.
+struct Element<'a> {
+    number: usize,
+    lookup: &'a Lookup<'a>,
+    element: usize,
+}
+
+impl<'a> Element<'a> {
+    /// The ciphertext that is read, of so many words.
+    fn input(&self, words: usize) -> &'a [u64] {
+        let words = self.element * words..(self.element + 1) * words;
+        self.lookup.operand.get(words).unwrap_or_default()
+    }
 }
 
 fn native() -> CiphertextModulus<u64> {
@@ -68,6 +82,16 @@ impl Bootstrapper {
             DecompositionBaseLog(set.pbs_base_log as usize),
             DecompositionLevelCount(set.pbs_level as usize),
         );
+        let keyswitch = SeededLweKeyswitchKey::from_container(
+            keys.keyswitch,
+            DecompositionBaseLog(set.ks_base_log as usize),
+            DecompositionLevelCount(set.ks_level as usize),
+            LweDimension(set.lwe_dimension as usize).to_lwe_size(),
+            seed(keys.keyswitch_seed),
+            native(),
+        )
+        .par_decompress_into_lwe_keyswitch_key();
+        let keyswitch = RoundedKey::new(&keyswitch);
         let standard = SeededLweBootstrapKey::from_container(
             keys.bootstrap,
             glwe_size(&set),
@@ -87,15 +111,6 @@ impl Bootstrapper {
         );
         par_convert_standard_lwe_bootstrap_key_to_fourier(&standard, &mut bootstrap);
         drop(standard);
-        let keyswitch = SeededLweKeyswitchKey::from_container(
-            keys.keyswitch,
-            DecompositionBaseLog(set.ks_base_log as usize),
-            DecompositionLevelCount(set.ks_level as usize),
-            LweDimension(set.lwe_dimension as usize).to_lwe_size(),
-            seed(keys.keyswitch_seed),
-            native(),
-        )
-        .par_decompress_into_lwe_keyswitch_key();
         let (mut polynomials, mut widths) = (BTreeMap::new(), BTreeMap::new());
         for step in &plan.steps {
             let StepOp::Lookup { tables, .. } = &step.op else {
@@ -120,26 +135,6 @@ impl Bootstrapper {
         }
     }
 
-    fn scratch(&self) -> Scratch {
-        let size = PolynomialSize(self.set.polynomial_size());
-        let mut buffers = ComputationBuffers::new();
-        let needed = blind_rotate_assign_mem_optimized_requirement::<u64>(
-            glwe_size(&self.set),
-            size,
-            self.fft.as_view(),
-        );
-        buffers.resize(needed.unaligned_bytes_required());
-        Scratch {
-            small: LweCiphertext::new(
-                0,
-                LweDimension(self.set.lwe_dimension as usize).to_lwe_size(),
-                native(),
-            ),
-            accumulator: GlweCiphertext::new(0, glwe_size(&self.set), size, native()),
-            buffers,
-        }
-    }
-
     /// Makes lookups side by side, all elements of all samples: of each lookup, for each sample the outputs of the first read, then
     /// those of the second and so on. `done` is told the number of each group of bootstraps that is done.
     pub(super) fn lookups(
@@ -153,30 +148,29 @@ impl Bootstrapper {
         let empty = |lookup: &Lookup<'_>| vec![0_u64; count(lookup) * lookup.reads.len() * words];
         let mut results: Vec<Vec<u64>> = lookups.iter().map(empty).collect();
         let numbered = lookups.iter().enumerate();
-        let elements: Vec<(usize, &Lookup<'_>, usize)> = numbered
-            .flat_map(|(number, lookup)| (0..count(lookup)).map(move |i| (number, lookup, i)))
+        let elements: Vec<Element<'_>> = numbered
+            .flat_map(|(number, lookup)| {
+                (0..count(lookup)).map(move |element| Element {
+                    number,
+                    lookup,
+                    element,
+                })
+            })
             .collect();
-        for group in elements.chunks(PER_REPORT * rayon::current_num_threads()) {
-            let outputs: Vec<Vec<u64>> = group
-                .par_iter()
-                .map_init(
-                    || self.scratch(),
-                    |scratch, (_, lookup, i)| {
-                        let input = lookup.operand.get(i * words..(i + 1) * words);
-                        let length = count(lookup) / samples.max(1);
-                        let table = lookup.tables.get(i % length.max(1));
-                        let table = table.or(lookup.tables.first()).copied();
-                        let table = (table.unwrap_or(u32::MAX), lookup.log_delta);
-                        self.bootstrap(scratch, input.unwrap_or_default(), table, lookup.reads)
-                    },
-                )
+        let threads = rayon::current_num_threads();
+        for group in elements.chunks(PER_REPORT * threads) {
+            // All threads have as much to do.
+            let rounds = group.len().div_ceil(SIDE_BY_SIDE * threads);
+            let outputs: Vec<Vec<Vec<u64>>> = group
+                .par_chunks(group.len().div_ceil(rounds * threads))
+                .map(|elements| self.bootstraps(elements, samples))
                 .collect::<Result<_, _>>()?;
-            for ((number, lookup, i), output) in group.iter().zip(outputs) {
-                let length = count(lookup) / samples.max(1);
-                let (sample, element) = (i / length.max(1), i % length.max(1));
-                for (r, output) in output.chunks(words).enumerate() {
-                    let place = (sample * lookup.reads.len() + r) * length + element;
-                    let target = results.get_mut(*number);
+            for (e, outputs) in group.iter().zip(outputs.into_iter().flatten()) {
+                let length = count(e.lookup) / samples.max(1);
+                let (sample, element) = (e.element / length.max(1), e.element % length.max(1));
+                for (r, output) in outputs.chunks(words).enumerate() {
+                    let place = (sample * e.lookup.reads.len() + r) * length + element;
+                    let target = results.get_mut(e.number);
                     let target = target.and_then(|t| t.get_mut(place * words..(place + 1) * words));
                     if let Some(target) = target {
                         target.copy_from_slice(output);
@@ -188,48 +182,53 @@ impl Bootstrapper {
         Ok(results)
     }
 
-    /// One bootstrap: the outputs of all reads, one after the other.
-    fn bootstrap(
+    /// A few bootstraps: of each the outputs of all reads, one after the other.
+    fn bootstraps(
         &self,
-        scratch: &mut Scratch,
-        input: &[u64],
-        table: (u32, u32),
-        reads: &[u32],
-    ) -> Result<Vec<u64>, ServerError> {
-        let missing = || ServerError::Malformed(format!("there is no table {}", table.0));
-        let polynomial = self.polynomials.get(&table).ok_or_else(missing)?;
-        let width = *self.widths.get(&table.0).ok_or_else(missing)?;
-        keyswitch_lwe_ciphertext(
-            &self.keyswitch,
-            &LweCiphertext::from_container(input, native()),
-            &mut scratch.small,
-        );
-        let size = PolynomialSize(self.set.polynomial_size());
-        let switched = lwe_ciphertext_centered_binary_modulus_switch::<u64, usize, _>(
-            scratch.small.as_view(),
-            size.to_blind_rotation_input_modulus_log(),
-        );
-        scratch.accumulator.get_mut_mask().as_mut().fill(0);
-        let mut body = scratch.accumulator.get_mut_body();
-        body.as_mut().copy_from_slice(polynomial);
-        blind_rotate_assign_mem_optimized(
-            &switched,
-            &mut scratch.accumulator,
-            &self.bootstrap,
-            self.fft.as_view(),
-            scratch.buffers.stack(),
-        );
+        elements: &[Element<'_>],
+        samples: usize,
+    ) -> Result<Vec<Vec<u64>>, ServerError> {
         let words = self.set.ciphertext_words();
-        let mut outputs = vec![0_u64; reads.len() * words];
-        for (read, output) in reads.iter().zip(outputs.chunks_mut(words)) {
-            // Coefficient j of the rotated table is the one j places behind the index.
-            extract_lwe_sample_from_glwe_ciphertext(
-                &scratch.accumulator,
-                &mut LweCiphertext::from_container(output, native()),
-                MonomialDegree(*read as usize * width),
+        let inputs: Vec<&[u64]> = elements.iter().map(|e| e.input(words)).collect();
+        let size = PolynomialSize(self.set.polynomial_size());
+        let (mut accumulators, mut turns, mut widths) = (vec![], vec![], vec![]);
+        for (e, small) in elements.iter().zip(self.keyswitch.switch(&inputs)) {
+            let length = e.lookup.operand.len() / words / samples.max(1);
+            let own = e.lookup.tables.get(e.element % length.max(1));
+            let table = own.or(e.lookup.tables.first()).copied();
+            let table = table.unwrap_or(u32::MAX);
+            let missing = || ServerError::Malformed(format!("there is no table {table}"));
+            let polynomial = self.polynomials.get(&(table, e.lookup.log_delta));
+            let polynomial = polynomial.ok_or_else(missing)?;
+            widths.push(*self.widths.get(&table).ok_or_else(missing)?);
+            let switched = lwe_ciphertext_centered_binary_modulus_switch::<u64, usize, _>(
+                LweCiphertext::from_container(small, native()),
+                size.to_blind_rotation_input_modulus_log(),
             );
+            turns.push(switched.mask().collect());
+            let mut accumulator = vec![0; self.set.big_dimension()];
+            accumulator.extend(turned_back(polynomial, switched.body()));
+            accumulators.push(accumulator);
         }
-        Ok(outputs)
+        let fft = self.fft.as_view();
+        let mut scratch = Scratch::new(fft, glwe_size(&self.set).0, elements.len());
+        let key = self.bootstrap.as_view();
+        rotate(key, fft, &mut accumulators, &turns, &mut scratch);
+        let lookups = elements.iter().zip(accumulators).zip(widths);
+        let outputs = lookups.map(|((e, accumulator), width)| {
+            let accumulator = GlweCiphertext::from_container(accumulator, size, native());
+            let mut outputs = vec![0; e.lookup.reads.len() * words];
+            for (read, output) in e.lookup.reads.iter().zip(outputs.chunks_mut(words)) {
+                // Coefficient j of the rotated table is the one j places behind the index.
+                extract_lwe_sample_from_glwe_ciphertext(
+                    &accumulator,
+                    &mut LweCiphertext::from_container(output, native()),
+                    MonomialDegree(*read as usize * width),
+                );
+            }
+            outputs
+        });
+        Ok(outputs.collect())
     }
 }
 

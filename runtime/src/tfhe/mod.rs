@@ -5,8 +5,10 @@
 //! the same result, whatever the number of threads.
 
 mod executor;
+mod keyswitch;
 mod linear;
 mod lookup;
+mod rotation;
 
 use crate::{ServerError, memory};
 use cipherloom_ir::container::{KeyId, PlanId};
