@@ -1,4 +1,4 @@
-//! The latency of one lookup with each published set; and of classical models with the TFHE backend on two threads, with plan
+//! The latency of one lookup with each published set, and of eight side by side; and of classical models with the TFHE backend on two threads, with plan
 //! and keys loaded and expanded: trees, nearest neighbours. Sets lie in `../shared`; without them breast cancer alone is measured, on what the repository holds.
 
 // A bench whose model does not compile has nothing to measure.
@@ -87,31 +87,34 @@ fn tabular(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// One lookup with each published set on one thread: what `ir::integer::lookup_seconds` states.
+/// One lookup with each published set on one thread, and eight: an eighth of these is what `ir::integer::lookup_seconds` states.
 fn lookups(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("lookup");
     group.sample_size(10);
     let pool = ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.expect("threads start");
-    for set in SETS {
-        let plan = AnyServerPlan::Tfhe(TfheServerPlan::new(one_lookup(set)));
+    for (set, count) in SETS.into_iter().flat_map(|set| [(set, 1), (set, 8)]) {
+        let plan = AnyServerPlan::Tfhe(TfheServerPlan::new(alone(set, count)));
         let client = AnyClient::new(plan.client_plan()).expect("keys are made");
         let server = AnyServer::new(plan, &client, None).expect("keys are expanded");
-        let x = Tensor::new(vec![1, 1], vec![1.0]).expect("one element");
+        let x = Tensor::new(vec![1, count], vec![1.0; count]).expect("so many elements");
         let inputs = Tensors::from([("x".to_owned(), x)]);
         let sample = client.encrypt(&inputs).expect("the sample fits");
-        group.bench_function(format!("{} bits", set.bits), |bencher| {
-            bencher.iter(|| {
-                pool.install(|| server.run_with(&sample, &mut |_, _| ()))
-                    .expect("the plan runs")
-            });
-        });
+        group.bench_function(
+            format!("{} bits, {count} side by side", set.bits),
+            |bencher| {
+                bencher.iter(|| {
+                    pool.install(|| server.run_with(&sample, &mut |_, _| ()))
+                        .expect("the plan runs")
+                });
+            },
+        );
     }
     group.finish();
 }
 
-/// A plan of one table lookup.
-fn one_lookup(set: TfheSet) -> IntegerPlan {
+/// A plan of so many table lookups that do not read each other.
+fn alone(set: TfheSet, count: usize) -> IntegerPlan {
     let whole = |lo, hi| Quantisation {
         scale: vec![1.0],
         zero_point: vec![0],
@@ -120,22 +123,23 @@ fn one_lookup(set: TfheSet) -> IntegerPlan {
     };
     let range = Range { lo: 0.0, hi: 1.0 };
     let mut builder = IntegerBuilder::new("lookup", "bench", set);
-    let x = builder.input("x", &[1, 1], range, 61, whole(0, 1));
+    let x = builder.input("x", &[1, count], range, 61, whole(0, 1));
     let table = builder.table(Lookup {
         name: "relu".into(),
         entries: vec![0, 1, 2, 3],
     });
     let y = builder.lookup(x, &[table], 61, "lookup");
-    builder.output("y", &[1, 1], range, y, whole(0, 0));
-    builder.plan_mut().clear = parse(CLEAR, &[]).expect("the network is well-formed");
+    builder.output("y", &[1, count], range, y, whole(0, 0));
+    let clear = CLEAR.replace("COUNT", &count.to_string());
+    builder.plan_mut().clear = parse(&clear, &[]).expect("the network is well-formed");
     builder.finish().expect("the plan is sound")
 }
 
-/// What [`one_lookup`] computes.
+/// What [`alone`] computes.
 const CLEAR: &str = r#"module "lookup" · from "bench" · stage tensor
   shape  range | op
-  [1,1]  -     | %0 = input "x"  ; port "x"
-  [1,1]  -     | %1 = relu %0    ; node 0 Relu "y"
+  [1,COUNT]  -     | %0 = input "x"  ; port "x"
+  [1,COUNT]  -     | %1 = relu %0    ; node 0 Relu "y"
 input "x" = %0 · f32 · batched
 output "y" = %1 · batched
 "#;

@@ -1,4 +1,4 @@
-//! Trees and support vector machines that scikit-learn and XGBoost trained, encrypted: the files of `tests/data/trees` and
+//! Trees and support vector machines that scikit-learn, XGBoost and LightGBM trained, encrypted: the files of `tests/data/trees` and
 //! `tests/data/machines`, against the integer simulator and against the labels that onnxruntime gives the same files.
 
 use crate::common::data;
@@ -7,17 +7,20 @@ use cipherloom::data::npz::Arrays;
 use cipherloom::{Model, Tensor, Tensors};
 
 /// Folders, files and their sets.
-const QUICK: [(&str, &str, &str); 8] = [
+const QUICK: [(&str, &str, &str); 9] = [
     ("trees", "breast-cancer-skl", "breast-cancer"),
     ("trees", "breast-cancer-xgb", "breast-cancer"),
     ("trees", "iris-skl", "iris"),
     ("trees", "iris-xgb", "iris"),
+    ("trees", "iris-lgb", "iris"),
     ("trees", "wine-skl", "wine"),
     ("trees", "wine-xgb", "wine"),
     ("machines", "breast-cancer-rbf", "breast-cancer"),
     ("machines", "breast-cancer-poly", "breast-cancer"),
 ];
-const SLOW: [(&str, &str, &str); 2] = [
+const SLOW: [(&str, &str, &str); 4] = [
+    ("trees", "breast-cancer-lgb", "breast-cancer"),
+    ("trees", "wine-lgb", "wine"),
     ("trees", "digits-skl", "digits"),
     ("trees", "digits-xgb", "digits"),
 ];

@@ -1,4 +1,4 @@
-//! Trees and support vector machines that scikit-learn and XGBoost trained, as their converters write them: the files of
+//! Trees and support vector machines that scikit-learn, XGBoost and LightGBM trained, as their converters write them: the files of
 //! `tests/data/trees` and `tests/data/machines`.
 
 use crate::{LOSS, Labelled, accuracy, common, report};
@@ -9,13 +9,16 @@ use std::path::Path;
 
 /// Files, their sets, how many of the held-out samples their trainers classify as they should, and bootstraps at most: forests take
 /// one for each feature and one for each leaf.
-const MODELS: [(&str, &str, usize, u64); 10] = [
+const MODELS: [(&str, &str, usize, u64); 13] = [
     ("trees/breast-cancer-skl", "breast-cancer", 156, 26),
     ("trees/breast-cancer-xgb", "breast-cancer", 162, 70),
+    ("trees/breast-cancer-lgb", "breast-cancer", 158, 90),
     ("trees/iris-skl", "iris", 44, 11),
     ("trees/iris-xgb", "iris", 45, 38),
+    ("trees/iris-lgb", "iris", 43, 90),
     ("trees/wine-skl", "wine", 52, 53),
     ("trees/wine-xgb", "wine", 52, 71),
+    ("trees/wine-lgb", "wine", 53, 100),
     ("trees/digits-skl", "digits", 484, 445),
     ("trees/digits-xgb", "digits", 500, 491),
     ("machines/breast-cancer-rbf", "breast-cancer", 163, 127),
