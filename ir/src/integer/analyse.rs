@@ -379,9 +379,11 @@ impl<'p> Analysis<'p> {
             let value = values.at(i);
             found.lo = found.lo.min(value);
             found.hi = found.hi.max(value);
-            let apart = i128::from(value) - i128::from(first);
-            let stride = gcd(i128::from(found.stride), apart);
-            found.stride = i64::try_from(stride).unwrap_or(1);
+            if found.stride != 1 {
+                let apart = i128::from(value) - i128::from(first);
+                let stride = gcd(i128::from(found.stride), apart);
+                found.stride = i64::try_from(stride).unwrap_or(1);
+            }
             i += every.max(1);
         }
         self.entries.insert(key, found);
@@ -475,7 +477,8 @@ impl<'p> Analysis<'p> {
         let Some(all) = all else {
             return Some(plain);
         };
-        if plain.stride > all.stride {
+        // A single value lies on every grid.
+        if all.stride != 0 && plain.stride > all.stride {
             plain.within((all.lo, all.hi))
         } else {
             all.within((plain.lo, plain.hi))
@@ -570,11 +573,9 @@ fn lines(table: &Table, lo: i64, hi: i64) -> Option<Vec<Straight>> {
     let mut found: Vec<Straight> = Vec::new();
     let mut start = lo;
     while start <= hi {
-        let slope = if start < hi {
-            table.at(start + 1).checked_sub(table.at(start))?
-        } else {
-            0
-        };
+        // A piece of a single index goes on as the table does behind it: the last index of a distance, too, is a piece whose sums
+        // with the operand are even.
+        let slope = table.at(start + 1).checked_sub(table.at(start))?;
         let offset = table.at(start).checked_sub(slope.checked_mul(start)?)?;
         let line = |i: i64| slope.checked_mul(i).and_then(|v| v.checked_add(offset));
         let mut end = start;

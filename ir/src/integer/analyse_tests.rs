@@ -212,3 +212,59 @@ fn sums_are_even_only_where_the_tables_prove_it() {
         assert!(error.to_string().contains("failure probability"), "{error}");
     }
 }
+
+/// The larger of a function of one number from 0 to 15 and of another one.
+fn larger_of_two(first: fn(i64) -> i64) -> IntegerPlan {
+    let mut b = IntegerBuilder::new("larger", "test", SETS[1]);
+    let ends = range(0.0, 15.0);
+    let x = b.input("x", &[1, 2], ends, 59, one_scale(1.0, 0, 15));
+    let mut table = |name: &str, entry: fn(i64) -> i64| {
+        b.table(Table {
+            name: name.into(),
+            entries: (0..16).map(entry).collect(),
+        })
+    };
+    let (first, same) = (table("first", first), table("same", |i| i));
+    let distance = table("distance", |d| d - 8);
+    let fine = b.lookup(x, &[first, same], 57, "fine");
+    let m = Matrix::from_rows("difference", 2, [(vec![(0, 4), (1, -4)], 0)]);
+    let m = b.matrix(m.unwrap());
+    let difference = b.linear(&[fine], m, 57, "difference");
+    let op = StepOp::Lookup {
+        src: difference,
+        tables: vec![distance],
+        reads: vec![0],
+        slack: 0,
+        negacyclic: true,
+    };
+    let distance = b.push(op, 57, "distance");
+    let m = Matrix::from_rows("twice", 3, [(vec![(0, 1), (1, 1), (2, 1)], 8)]);
+    let m = b.matrix(m.unwrap());
+    let twice = b.linear(&[fine, distance], m, 57, "twice the larger one");
+    let m = b.matrix(Matrix::from_rows("four times", 1, [(vec![(0, 2)], 0)]).unwrap());
+    let four = b.linear(&[twice], m, 57, "four times");
+    let y = b.lookup(four, &[same], 59, "largest");
+    b.output("y", &[1, 1], ends, y, one_scale(1.0, 0, 0));
+    b.plan_mut().clear = super::super::test_plans::plan().clear;
+    b.finish().unwrap()
+}
+
+#[test]
+fn maxima_are_exact_where_operands_are_narrow() {
+    let ends = |plan: &IntegerPlan| {
+        let quantisation = &plan.outputs[0].quantisation;
+        (quantisation.lo, quantisation.hi)
+    };
+    // The second number is never above the first, which is constant: a single value lies on every grid.
+    let top = larger_of_two(|_| 15);
+    assert_eq!((top.steps[3].lo, top.steps[3].hi), (30, 30));
+    assert_eq!(ends(&top), (15, 15));
+    // Differences are 1 at most: one index alone is the part of the distances' table that rises.
+    let low = larger_of_two(|i| i / 8);
+    assert_eq!(ends(&low), (0, 15));
+    let simulator = IntegerSimulator::new(&low);
+    for (a, b) in [(0, 0), (7, 0), (8, 0), (15, 1), (9, 15), (3, 7)] {
+        let found = simulator.run_integers(&[vec![a, b]], Some(7)).unwrap();
+        assert_eq!(found, [[b.max(a / 8)]]);
+    }
+}

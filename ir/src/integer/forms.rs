@@ -195,6 +195,10 @@ impl Form {
 /// The greatest common divisor; that of 0 and a number is the number.
 pub(super) fn gcd(a: i128, b: i128) -> i128 {
     let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
+    // Strides are powers of two before long, and divisions of such wide numbers take most of the time.
+    if a.is_power_of_two() && b & (a - 1) == 0 {
+        b = 0;
+    }
     while b != 0 {
         (a, b) = (b, a % b);
     }
