@@ -473,3 +473,65 @@ const @w [4,4] = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 1.0, 2.0, 3.0, 4.0, 5.
     };
     assert!(refused(&samples(8), &wide).contains("from 2 to 16"));
 }
+
+/// Images of which all samples agree on the border and on a column, as those of digits do.
+fn framed(count: usize) -> Vec<Tensors> {
+    let x = |s: usize, e: usize| {
+        let (row, column) = (e / 8, e % 8);
+        let inside = (2..7).contains(&row) && (2..7).contains(&column) && column != 4;
+        let i = 64 * s + e;
+        let varied = ((i * 37 + i * i * 11) % 201) as f64 / 100.0;
+        if inside { varied - 0.4242 } else { -0.4242 }
+    };
+    let sample = |s: usize| {
+        let data = (0..64).map(|e| x(s, e)).collect();
+        Tensors::from([("x".to_owned(), Tensor::new(vec![1, 1, 8, 8], data).unwrap())])
+    };
+    (0..count).map(sample).collect()
+}
+
+/// Sums over the border are of constants alone, or of them and one varying pixel, and maxima have elements that never win.
+#[test]
+fn pixels_that_are_the_same_in_all_samples_are_encoded_too() {
+    let body = r#"  [1,1,8,8] - | %0 = input "x"
+  [1,2,8,8] - | %1 = conv %0, @w, @b strides [1,1] pads [1,1,1,1]
+  [1,2,8,8] - | %2 = relu %1
+  [1,2,4,4] - | %3 = max_pool %2 kernel [2,2] strides [2,2] dilations [1,1] pads [0,0,0,0]
+  [1,32] - | %4 = reshape %3
+  [1,3] - | %5 = gemm %4, @g
+input "x" = %0 · f32 · batched
+output "y" = %5 · f32 · batched
+"#;
+    let list = |count: usize, of: &dyn Fn(usize) -> f64| {
+        let numbers: Vec<String> = (0..count).map(|i| format!("{:?}", of(i))).collect();
+        numbers.join(", ")
+    };
+    let spread = |i: usize| ((i * 53 + i * i * 7) % 41) as f64 / 20.0 - 1.0;
+    let module = module(&format!(
+        "{body}const @w [2,1,3,3] = [{}]\nconst @b [2] = [0.1, 0.9]\nconst @g [3,32] = [{}]\n",
+        list(18, &spread),
+        list(96, &|i| spread(i + 18)),
+    ));
+    let samples = framed(128);
+    for exact_maxima in [true, false] {
+        let options = IntegerOptions {
+            exact_maxima,
+            ..IntegerOptions::default()
+        };
+        let compiled = compile_integer(&module, &samples, &options).unwrap();
+        let exact = compiled.layers.iter().filter(|l| l.slack == 0).count();
+        assert_eq!(exact > 0, exact_maxima);
+        assert!(compiled.agreement >= 0.95, "{}", compiled.agreement);
+        // Another value there is clamped, whatever it is.
+        let mut odd = samples[0].clone();
+        odd.get_mut("x").unwrap().data_mut()[0] = 1e6;
+        let simulator = IntegerSimulator::new(&compiled.plan);
+        let (plain, clamped) = (
+            simulator.run(&samples[0], None).unwrap(),
+            simulator.run(&odd, None).unwrap(),
+        );
+        for (a, b) in plain["y"].data().iter().zip(clamped["y"].data()) {
+            assert!((a - b).abs() < 0.5, "{a} {b}");
+        }
+    }
+}

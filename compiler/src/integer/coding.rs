@@ -144,12 +144,7 @@ impl Coding {
     /// An input of `bits` bits: each element over its own interval.
     fn input(intervals: &[(f64, f64)], bits: u32, fresh: f64) -> Self {
         let most = (1_i64 << bits) - 1;
-        let widest = intervals.iter().map(|(lo, hi)| hi - lo).fold(0.0, f64::max);
-        let unit = |(lo, hi): &(f64, f64)| {
-            // Where all samples agree, other values are to be told from theirs at all.
-            let width = if hi > lo { hi - lo } else { 1e-3 * widest };
-            width.max(1e-9 * lo.abs().max(1e-6)) / most as f64
-        };
+        let unit = |(lo, hi): &(f64, f64)| (hi - lo) / most as f64;
         let units: Vec<f64> = intervals.iter().map(unit).collect();
         let ends = intervals.iter().zip(&units);
         let offset = ends
@@ -194,7 +189,8 @@ impl Coding {
         let (mut unit, mut offset, mut ends) = (vec![], vec![], vec![]);
         for ((lo, hi), amplitude) in elements {
             let half = libm::round(0.5 * amplitude * UNITS).max(1.0);
-            let most = libm::round(amplitude * UNITS).max(1.0);
+            // The largest number lies below half of the torus, also where an element takes all of it.
+            let most = libm::round(amplitude * UNITS).clamp(1.0, 0.5 * UNITS - 1.0);
             if negacyclic {
                 unit.push(0.5 * (hi - lo) / half);
                 offset.push(0.5 * (lo + hi));

@@ -29,6 +29,12 @@ const OWN_ROOM: f64 = 1.1;
 /// and have at least this part of the width of all of them.
 const OWN_LEAST: f64 = 0.125;
 
+/// Where all samples agree on an element of an input, so much of the widest one's range: other values are to be told from theirs
+/// at all.
+const LEAST_WIDTH: f64 = 1e-3;
+/// Samples agree where they differ by no more than this part of their size.
+const ROUNDING: f64 = 1e-9;
+
 /// The interval of each element, after clipping.
 pub(super) struct Intervals(Vec<Vec<(f64, f64)>>);
 
@@ -64,7 +70,7 @@ impl Intervals {
                         let range = Range { lo: s.lo, hi: s.hi }.widened(margin);
                         (range.lo, range.hi)
                     };
-                    statistics.spreads[v].iter().map(wide).collect()
+                    with_width(statistics.spreads[v].iter().map(wide).collect())
                 }
                 Kind::Input(_) => {
                     let best = best_clip(weight, |clip| {
@@ -75,10 +81,8 @@ impl Intervals {
                         };
                         statistics.spreads[v].iter().enumerate().map(cut).collect()
                     });
-                    let spreads = statistics.spreads[v].iter();
-                    spreads
-                        .map(|s| clipped((s.lo, s.hi), s.mean, best))
-                        .collect()
+                    let of = |s: &Spread| clipped((s.lo, s.hi), s.mean, best);
+                    with_width(statistics.spreads[v].iter().map(of).collect())
                 }
                 Kind::Lookup { .. } => of_lookup(v, statistics, weight, wish.own),
             }
@@ -99,6 +103,18 @@ impl Intervals {
         let found = list.get(element).or(list.first());
         found.copied().unwrap_or((0.0, 1.0))
     }
+}
+
+/// The intervals of an input's elements, none of them empty: what reads them has gains for all that can be encrypted.
+fn with_width(mut ends: Vec<(f64, f64)>) -> Vec<(f64, f64)> {
+    let widest = ends.iter().map(|(lo, hi)| hi - lo).fold(0.0, f64::max);
+    for (lo, hi) in &mut ends {
+        let rounding = ROUNDING * lo.abs().max(1e-6);
+        if *hi - *lo <= rounding {
+            *hi = *lo + (LEAST_WIDTH * widest).max(rounding);
+        }
+    }
+    ends
 }
 
 /// The intervals of a lookup's results.
