@@ -75,11 +75,15 @@ impl Decisions {
         self.rules.iter().zip(clear).map(one).collect()
     }
 
-    /// How a plan decides on the samples, simulated with noise.
-    pub(super) fn kept(&self, plan: &IntegerPlan, samples: &[Tensors]) -> Kept {
+    /// How a plan decides on the samples, simulated with noise: few of them several times, if `again` is set.
+    pub(super) fn kept(&self, plan: &IntegerPlan, samples: &[Tensors], again: bool) -> Kept {
         let simulator = IntegerSimulator::new(plan);
         let count = samples.len().max(1);
-        let runs = count * RUNS.div_ceil(count);
+        let runs = if again {
+            count * RUNS.div_ceil(count)
+        } else {
+            count
+        };
         let found: Vec<Option<Vec<f64>>> = (0..runs)
             .into_par_iter()
             .map(|run| {

@@ -80,7 +80,7 @@ pub(super) fn intervals(
         };
         let mut numbers: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         for (v, levels) in values().filter(|(_, l)| !l.distance) {
-            for sample in &statistics.samples {
+            for sample in statistics.samples.iter() {
                 for (class, x) in levels.classes.iter().zip(&sample[v]) {
                     let class = if wish.own { *class } else { 0 };
                     numbers.entry(class).or_default().push(*x);

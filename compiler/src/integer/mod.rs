@@ -54,6 +54,7 @@ pub use error::IntegerError;
 use network::Network;
 use search::Search;
 use statistics::Statistics;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 
 /// Elements of all values over all samples that are kept at once, at most.
@@ -253,6 +254,7 @@ impl Source<'_> {
             samples: &samples,
             by_share: network.compares(),
             options: self.options,
+            spent: Cell::default(),
         };
         search.run(&network, &statistics)
     }

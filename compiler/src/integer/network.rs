@@ -88,6 +88,19 @@ impl Network {
         all.flat_map(|p| &p.terms).map(|(_, m)| m.entries()).sum()
     }
 
+    /// The network without the elements of lookups that reach no output: what other lookups took the place of.
+    fn without_dead(mut self) -> Self {
+        let live = self.live();
+        let values = self.values.iter_mut().zip(live);
+        for value in values.filter_map(|(value, live)| (!live).then_some(value)) {
+            if let Kind::Lookup { operand, .. } = &mut value.kind {
+                *operand = Pending::default();
+            }
+            (value.len, value.levels) = (0, None);
+        }
+        self
+    }
+
     /// Which values reach an output; inputs always count.
     pub(super) fn live(&self) -> Vec<bool> {
         let mut live = vec![false; self.values.len()];
@@ -166,7 +179,8 @@ fn build_with(
         }
         builder.network.outputs.push(Port { value, origin });
     }
-    Ok(builder.network.with_maxima_put_out().with_own_grids())
+    let network = builder.network.with_maxima_put_out().with_own_grids();
+    Ok(network.without_dead())
 }
 
 pub(super) struct Builder<'m> {

@@ -11,6 +11,7 @@ use super::statistics::Statistics;
 use super::{Evidence, IntegerCompiled, IntegerError, IntegerOptions, Tried, emit};
 use cipherloom_ir::integer::{AnalyseError, SETS, TfheSet, lookup_seconds};
 use cipherloom_ir::{Origin, Tensors};
+use std::cell::Cell;
 
 /// By so much a dearer plan has to be better where none keeps what was asked for.
 pub(super) const GAIN: f64 = 0.01;
@@ -22,6 +23,8 @@ const UNSURE: f64 = 1.5;
 const HOPELESS: f64 = 0.5;
 /// and these are large: multiply-adds of all affine maps.
 const LARGE: usize = 1 << 20;
+/// Multiply-adds of the affine maps of all plans that are tried under one set, together, at most.
+const EFFORT: usize = 1 << 27;
 /// Lookups of one element, at most.
 const MAX_COPIES: usize = 8;
 
@@ -36,6 +39,8 @@ pub(super) struct Search<'a> {
     /// Whether errors are far from normal, so that the expected share means nothing.
     pub(super) by_share: bool,
     pub(super) options: &'a IntegerOptions,
+    /// Multiply-adds of the affine maps of all plans that were tried under the set in hand.
+    pub(super) spent: Cell<usize>,
 }
 
 /// A network, perhaps with copies, and the plan that it gives.
@@ -97,6 +102,7 @@ impl Search<'_> {
         let mut tried = vec![];
         let mut last = AnalyseError(vec![]);
         for (i, set) in SETS.into_iter().enumerate() {
+            self.spent.set(0);
             let trial = match self.over_cautions(set, network, statistics) {
                 Ok(trial) => trial,
                 Err(error) => {
@@ -135,7 +141,11 @@ impl Search<'_> {
         let mut best: Option<Trial> = None;
         let mut last = AnalyseError(vec![]);
         // What is far from the samples is safer with wide ranges, and with tables that are not folded.
-        let forms = [(false, false), (true, false), (false, true), (true, true)];
+        let mut forms = [(false, false), (true, false), (false, true), (true, true)];
+        if network.entries() > LARGE {
+            // Layers of many elements, as of images, have some that hardly vary.
+            forms = forms.map(|(own, folded)| (!own, folded));
+        }
         // One lookup for several thresholds is cheaper; one for each may be finer.
         let shared = if network.shares() {
             &[true, false][..]
@@ -150,6 +160,10 @@ impl Search<'_> {
                 None => CAUTIONS.to_vec(),
             };
             for caution in cautions {
+                let settled = best.as_ref().is_some_and(|b| self.is_settled(b));
+                if settled || !self.affords(network) {
+                    break;
+                }
                 let (network, statistics) = (network.clone(), statistics.clone());
                 let wish = Wish {
                     caution,
@@ -167,6 +181,16 @@ impl Search<'_> {
             }
         }
         best.ok_or(last)
+    }
+
+    /// Whether a large network's plan keeps what was asked for, so that trying others would take long for little.
+    fn is_settled(&self, trial: &Trial) -> bool {
+        trial.compiled.agrees && trial.network.entries() > LARGE
+    }
+
+    /// Whether one more plan for a network may be tried under the set in hand.
+    fn affords(&self, network: &Network) -> bool {
+        self.spent.get().saturating_add(network.entries()) <= EFFORT || self.spent.get() == 0
     }
 
     /// Whether a large network's plan is so far from what was asked for that trying others would take long for nothing.
@@ -198,6 +222,9 @@ impl Search<'_> {
                 let statistics = trial.statistics.doubled(value);
                 // Less noise may ask for wider ranges.
                 for factor in [1.0, 0.5, 0.1] {
+                    if !self.affords(&network) {
+                        break;
+                    }
                     let (network, statistics) = (network.clone(), statistics.clone());
                     let wish = Wish {
                         caution: factor * trial.wish.caution,
@@ -245,6 +272,8 @@ impl Search<'_> {
         statistics: Statistics,
         wish: Wish,
     ) -> Result<Trial, AnalyseError> {
+        let entries = network.entries();
+        self.spent.set(self.spent.get().saturating_add(entries));
         let options = self.options;
         let budget = Budget::new(set, options.log2_failure);
         if network.has_levels() && levels::bits(&budget).is_none() {
@@ -282,7 +311,7 @@ impl Search<'_> {
             _ => None,
         });
         let noisy = noisy.collect();
-        let kept = self.decisions.kept(&plan, self.samples);
+        let kept = self.decisions.kept(&plan, self.samples, entries <= LARGE);
         let compiled = IntegerCompiled {
             plan,
             agreement: kept.share,

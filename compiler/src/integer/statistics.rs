@@ -6,6 +6,7 @@ use crate::lower::network::pending::Pending;
 use crate::lower::sparse;
 use cipherloom_ir::Tensors;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// The values of a sample: of each value of the network, its elements.
 pub(super) type Sample = Vec<Vec<f64>>;
@@ -22,7 +23,7 @@ pub(super) struct Spread {
 /// What samples tell.
 #[derive(Clone)]
 pub(super) struct Statistics {
-    pub(super) samples: Vec<Sample>,
+    pub(super) samples: Arc<Vec<Sample>>,
     /// Of each value, its elements.
     pub(super) spreads: Vec<Vec<Spread>>,
     /// Of each value, what its lookups read; nothing for inputs.
@@ -46,39 +47,44 @@ impl Statistics {
         if samples.is_empty() {
             return Err(IntegerError::NoSample);
         }
-        let each = samples.par_iter().map(|s| evaluate(network, s));
-        let found: Option<Vec<Sample>> = each.collect();
+        let each = samples.par_iter().map(|s| evaluated(network, s));
+        let found: Option<Vec<Evaluated>> = each.collect();
         let Some(found) = found else {
             let bad = samples.iter().position(|s| evaluate(network, s).is_none());
             return Err(IntegerError::Sample {
                 index: bad.unwrap_or(0),
             });
         };
-        let spread = |v: usize| {
-            let elements = 0..network.values[v].len;
+        let over = |len: usize, of: &(dyn Fn(&Evaluated, usize) -> f64 + Sync)| -> Vec<Spread> {
+            let elements = (0..len).into_par_iter();
             elements
-                .map(|e| spread(found.iter().map(|s| s[v][e])))
+                .map(|e| spread(found.iter().map(|s| of(s, e))))
                 .collect()
         };
-        let spreads = (0..network.values.len()).map(spread).collect();
+        let values = || network.values.iter().enumerate();
+        let spreads = values().map(|(v, value)| over(value.len, &|s, e| s.values[v][e]));
         let live = network.live();
-        let sums = network.values.iter().enumerate();
-        let sums = sums.map(|(v, value)| match &value.kind {
-            Kind::Lookup { operand, .. } if live[v] => of_sums(operand, &found),
+        let sums = values().map(|(v, value)| match &value.kind {
+            Kind::Lookup { operand, .. } if live[v] => {
+                over(operand.bias.len(), &|s, e| s.sums[v][e])
+            }
             _ => vec![],
         });
-        let outputs = network.outputs.iter();
+        let outputs = network.outputs.iter().enumerate();
+        let outputs = outputs.map(|(o, port)| over(port.value.bias.len(), &|s, e| s.outputs[o][e]));
+        let (spreads, sums, outputs) = (spreads.collect(), sums.collect(), outputs.collect());
+        let samples = found.into_iter().map(|s| s.values).collect();
         Ok(Self {
-            sums: sums.collect(),
-            outputs: outputs.map(|o| of_sums(&o.value, &found)).collect(),
-            samples: found,
+            samples: Arc::new(samples),
             spreads,
+            sums,
+            outputs,
         })
     }
 
     /// Those of a network with twice the copies of a value.
     pub(super) fn doubled(&self, value: usize) -> Self {
-        let mut samples = self.samples.clone();
+        let mut samples = Vec::clone(&self.samples);
         let (mut spreads, mut sums) = (self.spreads.clone(), self.sums.clone());
         samples
             .iter_mut()
@@ -86,19 +92,12 @@ impl Statistics {
         spreads[value].extend_from_within(..);
         sums[value].extend_from_within(..);
         Self {
-            samples,
+            samples: Arc::new(samples),
             spreads,
             sums,
             outputs: self.outputs.clone(),
         }
     }
-}
-
-/// What the samples tell of each row of an affine map.
-fn of_sums(pending: &Pending, samples: &[Sample]) -> Vec<Spread> {
-    let sums: Vec<Vec<f64>> = samples.par_iter().map(|s| apply(pending, s)).collect();
-    let row = |row: usize| spread(sums.iter().filter_map(|s| s.get(row).copied()));
-    (0..pending.bias.len()).map(row).collect()
 }
 
 pub(super) fn spread(values: impl Iterator<Item = f64> + Clone) -> Spread {
@@ -113,25 +112,46 @@ pub(super) fn spread(values: impl Iterator<Item = f64> + Clone) -> Spread {
     }
 }
 
+/// What comes of a sample.
+struct Evaluated {
+    values: Sample,
+    /// Of each value, what its lookups read; nothing for inputs.
+    sums: Vec<Vec<f64>>,
+    outputs: Vec<Vec<f64>>,
+}
+
 /// All values of a sample; `None` where an input does not fit or a value is not finite.
 pub(super) fn evaluate(network: &Network, sample: &Tensors) -> Option<Sample> {
-    let mut all: Sample = Vec::with_capacity(network.values.len());
+    evaluated(network, sample).map(|all| all.values)
+}
+
+fn evaluated(network: &Network, sample: &Tensors) -> Option<Evaluated> {
+    let count = network.values.len();
+    let (mut values, mut sums): (Sample, _) =
+        (Vec::with_capacity(count), Vec::with_capacity(count));
     for value in &network.values {
-        let elements: Vec<f64> = match &value.kind {
+        let (sum, elements): (Vec<f64>, Vec<f64>) = match &value.kind {
             Kind::Input(name) => {
                 let tensor = sample.get(name).filter(|t| t.len() == value.len)?;
                 let rounded = |x: &f64| value.grid.map_or(*x, |grid| grid.nearest(*x));
-                tensor.data().iter().map(rounded).collect()
+                (vec![], tensor.data().iter().map(rounded).collect())
             }
             Kind::Lookup { operand, function } => {
-                let x = apply(operand, &all);
-                x.into_iter().map(|x| function.eval(x)).collect()
+                let sum = apply(operand, &values);
+                let found = sum.iter().map(|x| function.eval(*x)).collect();
+                (sum, found)
             }
         };
         if elements.iter().any(|x| !x.is_finite()) {
             return None;
         }
-        all.push(elements);
+        values.push(elements);
+        sums.push(sum);
     }
-    Some(all)
+    let outputs = network.outputs.iter();
+    Some(Evaluated {
+        outputs: outputs.map(|o| apply(&o.value, &values)).collect(),
+        values,
+        sums,
+    })
 }

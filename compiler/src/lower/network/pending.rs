@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A tensor value that is not made yet.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Pending {
     pub(crate) terms: Vec<(usize, Arc<Matrix>)>,
     pub(crate) bias: Vec<f64>,
