@@ -1,4 +1,4 @@
-//! Edequantise(&case.plan.inputs[0], &x)act maxima: every plan's numbers against the maxima of its own quantised operands.
+//! Exact maxima: every plan's numbers against the maxima of its own quantised operands.
 
 use crate::module;
 use cipherloom_compiler::integer::{IntegerCompiled, IntegerOptions, compile_integer};
