@@ -329,6 +329,7 @@ mod tfhe {
                 ranges: self.ranges.clone(),
                 keep_tail: self.keep_tail,
                 exact_maxima: !self.maxima,
+                exact_comparisons: !self.jumps,
                 ..IntegerOptions::default()
             };
             let found = compile_integer(model.module(), &self.samples, &options)?;

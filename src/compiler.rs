@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug)]
 pub struct Compiler {
     inner: cipherloom_compiler::Compiler,
-    jumps: bool,
+    pub(crate) jumps: bool,
     /// Whether maxima are approximated.
     pub(crate) maxima: bool,
     pub(crate) backend: Backend,
@@ -207,7 +207,8 @@ impl Compiler {
     }
 
     /// Whether comparisons, signs, steps and selections within an ONNX model are approximated by compositions of polynomials;
-    /// without it they are refused. In a program they always are.
+    /// without it they are refused. In a program they always are. Under TFHE they are lookups whose indices may be off then, as far as
+    /// they would be exact.
     #[must_use]
     pub fn approximate_jumps(mut self, approximate: bool) -> Self {
         self.jumps = approximate;

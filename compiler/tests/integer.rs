@@ -8,6 +8,8 @@
 #[path = "common/build.rs"]
 mod build;
 mod common;
+#[path = "integer/compared.rs"]
+mod compared;
 #[path = "integer/forests.rs"]
 mod forests;
 #[path = "integer/maxima.rs"]

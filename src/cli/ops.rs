@@ -36,7 +36,8 @@ const LEGEND: &str = "
 exact        additions, multiplications and data movement; only noise is added
 approximate  by a polynomial that is fitted on the range of its operand
 linear       sums with constant weights; products of two encrypted values are lookups of squares
-lookup       by table lookups, a bootstrap for each element or several
+lookup       by table lookups, a bootstrap for each element or several; maxima and comparisons of what activations or small whole
+             inputs give are exact
 client       not under encryption: the client finishes it after decryption, where it comes last
 constants    on weights and shapes alone, while compiling";
 

@@ -1,5 +1,5 @@
 //! Whether a plan decides as the network does: the largest output, the side of the threshold of a single one, or the
-//! whole numbers that labels and positions are.
+//! whole numbers that labels, positions, truth values and signs are.
 
 use super::error::IntegerError;
 use crate::pass::PassError;
@@ -120,8 +120,8 @@ impl Decisions {
     }
 }
 
-/// How an output decides: labels and positions are whole numbers, however they are laid out; probabilities are compared
-/// with one half, truth values too.
+/// How an output decides: labels, positions, truth values and signs are whole numbers, however they are laid out;
+/// probabilities are compared with one half.
 fn rule(body: &Module, output: &Output) -> Rule {
     let mut id = output.node;
     loop {
@@ -130,13 +130,13 @@ fn rule(body: &Module, output: &Output) -> Rule {
         };
         match (&node.op, body.graph.operands(id).as_slice()) {
             (Op::Reshape | Op::Take { .. }, [operand]) => id = *operand,
-            (Op::ArgMax { .. } | Op::TopK { values: false, .. } | Op::Lookup { .. }, _) => {
+            (Op::ArgMax { .. } | Op::TopK { values: false, .. } | Op::Lookup { .. }, _)
+            | (Op::Compare(_) | Op::Function(Function::Step | Function::Sign), _) => {
                 return Rule::Whole;
             }
-            (
-                Op::Function(Function::Sigmoid | Function::Step | Function::HardSigmoid { .. }),
-                _,
-            ) => return Rule::Largest(0.5),
+            (Op::Function(Function::Sigmoid | Function::HardSigmoid { .. }), _) => {
+                return Rule::Largest(0.5);
+            }
             _ => return Rule::Largest(0.0),
         }
     }

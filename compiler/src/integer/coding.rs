@@ -18,7 +18,7 @@ pub(super) const LOOKUP_DELTA: u32 = 46;
 /// Units of the torus at that exponent.
 const UNITS: f64 = (1_u64 << (64 - LOOKUP_DELTA)) as f64;
 /// log2 of the part of the torus that an input takes. Its noise is so small that fine weights cost nothing.
-const INPUT_AMPLITUDE: u32 = 24;
+pub(super) const INPUT_AMPLITUDE: u32 = 24;
 
 /// The scheme's noise under a set and a failure budget.
 #[derive(Clone, Copy, Debug)]

@@ -41,10 +41,14 @@ impl Network {
         network
     }
 
-    /// The input that a lookup rounds, if nothing else reads it: its number, the factor in front, and how it is rounded.
+    /// The input that a lookup rounds, if nothing else reads it: its number, the factor in front, and how it is rounded. Lookups of
+    /// levels stay, since what reads them takes whole levels.
     fn rounded_input(&self, value: usize) -> Option<(usize, f64, Rounding)> {
         let live = self.live();
         let found = self.values.get(value).filter(|_| live[value])?;
+        if found.is_levels() {
+            return None;
+        }
         let Kind::Lookup { operand, function } = &found.kind else {
             return None;
         };

@@ -61,6 +61,8 @@ impl Intervals {
             let weight = wish.caution * lengths[v] * 4.0 * noise * noise;
             match &value.kind {
                 _ if value.is_step() => vec![(0.0, 1.0)],
+                // A sign.
+                _ if value.is_comparison => vec![(-1.0, 1.0)],
                 _ if value.grid.is_some() => {
                     let ends = |grid: &Grid| (grid.from * grid.unit, grid.to * grid.unit);
                     value.grid.iter().map(ends).collect()

@@ -151,7 +151,7 @@ impl<'n> Layers<'n> {
                 },
             };
             layer.gains = gains(&layer, &ends, budget);
-            layer.exact = if network.is_of_levels(pending) {
+            layer.exact = if network.is_of_levels(pending, layer.value()) {
                 levels::exact(network, &layer, intervals, budget)
             } else {
                 exact(network, &layer, &bootstraps, budget)

@@ -8,14 +8,16 @@
 //! A sum under encryption cannot be halved. Instead a level takes a part `2^-h` of an entry, so that h rounds of maxima
 //! bring it up to a whole one: after the first round, twice the maximum is `a + b + |a - b|`, and the distances of the next round
 //! count double. Weights of differences are `2^h` then, which the noise of the bootstraps bounds: after [`HALVINGS`] rounds a
-//! lookup makes levels anew.
+//! lookup makes levels anew. What is compared alone takes whole entries, and inputs a far smaller part, which their noise allows.
 
-use super::coding::{Budget, Coding};
+use super::coding::{Budget, Coding, INPUT_AMPLITUDE};
 use super::intervals::{self, Intervals, Wish};
 use super::layers::{Exact, Layer, Reader};
 use super::network::{Kind, Network};
 use super::statistics::{Spread, Statistics};
-use std::collections::BTreeMap;
+use cipherloom_ir::Tensors;
+use cipherloom_ir::integer::SETS;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rounds of maxima between lookups that make levels anew.
 pub(super) const HALVINGS: u32 = 2;
@@ -27,7 +29,7 @@ const NORM2: f64 = (2 << (2 * HALVINGS)) as f64;
 /// What is known of a value whose elements are levels.
 #[derive(Clone, Debug)]
 pub(super) struct Levels {
-    /// The maxima that the value belongs to.
+    /// The maxima or comparisons that the value belongs to.
     pub(super) group: usize,
     /// For each element its class: those of one class may meet, so that their levels are the same numbers.
     pub(super) classes: Vec<usize>,
@@ -35,6 +37,8 @@ pub(super) struct Levels {
     pub(super) halvings: u32,
     /// Whether elements are distances of two.
     pub(super) distance: bool,
+    /// Whether it is an input of whole numbers that are no more than levels, which anything may read.
+    pub(super) whole: bool,
 }
 
 /// Index bits of the tables of exact maxima: as many as the noise allows; `None` where these are too few.
@@ -49,6 +53,20 @@ pub(super) fn bits(budget: &Budget) -> Option<u32> {
 /// The largest level.
 pub(super) fn top(budget: &Budget) -> f64 {
     libm::exp2(f64::from(bits(budget).unwrap_or(LEAST_BITS))) - 1.0
+}
+
+/// The inputs whose elements are whole numbers, no more than levels, over all samples.
+pub(super) fn whole_inputs(samples: &[Tensors], log2_failure: f64) -> BTreeSet<String> {
+    let tops = SETS.iter().map(|set| top(&Budget::new(*set, log2_failure)));
+    let most = tops.fold(0.0, f64::max);
+    let first = samples.first().into_iter().flat_map(Tensors::keys);
+    let is_whole = |name: &&String| {
+        let numbers = samples.iter().filter_map(|s| s.get(*name));
+        let numbers = numbers.flat_map(|t| t.data().iter().copied());
+        let spread = super::statistics::spread(numbers.clone());
+        spread.hi - spread.lo <= most && numbers.clone().all(|x| x == libm::rint(x))
+    };
+    first.filter(is_whole).cloned().collect()
 }
 
 /// What all samples tell of a class, or of all of them.
@@ -152,7 +170,11 @@ fn of_classes(
 fn whole_numbers(m: &Member, top: f64) -> Option<(f64, f64)> {
     let (lo, hi) = (m.spread.lo, m.spread.hi);
     let fits = hi - lo <= top && m.numbers.iter().all(|x| *x == libm::rint(*x));
-    fits.then_some((lo.min(0.0).max(hi - top), lo.min(0.0).max(hi - top) + top))
+    // From 0 on, or half of them below it, where that holds all.
+    let half = -0.5 * (top + 1.0);
+    let from = if lo >= 0.0 { 0.0 } else { lo.min(half) };
+    let from = from.max(hi - top);
+    fits.then_some((from, from + top))
 }
 
 /// The parts of ranges below and above the mean that are kept: what is cut off and the rounding to levels, together, are smallest.
@@ -201,50 +223,82 @@ fn snapped((lo, hi): (f64, f64), top: f64) -> (f64, f64) {
     (lo, lo + top * unit)
 }
 
-/// The exact form of what reads levels: a difference of two, whose index is the number of levels between them, or a maximum,
-/// whose index is its level; `None` where it is neither.
+/// How levels are read.
+#[derive(Clone, Copy)]
+enum Reading {
+    /// The difference of two, whose index is the number of levels between them, less a number.
+    Difference { less: i64 },
+    /// A maximum, whose index is its level.
+    Level,
+}
+
+impl Reading {
+    fn of(network: &Network, layer: &Layer<'_>) -> Self {
+        match layer.reader {
+            Reader::Lookup(_, function) if function.is_distance() => Self::Difference { less: 0 },
+            Reader::Lookup(v, function) if network.values[v].is_comparison => Self::Difference {
+                // Index 0 is the smallest difference above 0.
+                less: i64::from(function.is_step()),
+            },
+            _ => Self::Level,
+        }
+    }
+}
+
+/// The exact form of what reads levels: a difference of two or a maximum; `None` where it is neither.
 pub(super) fn exact(
     network: &Network,
     layer: &Layer<'_>,
     intervals: &Intervals,
     budget: &Budget,
 ) -> Option<Exact> {
-    let negacyclic = matches!(layer.reader, Reader::Lookup(_, function) if function.is_distance());
+    let reading = Reading::of(network, layer);
     let mut found = Exact {
         bits: bits(budget)?,
         weights: vec![],
         origins: vec![],
-        negacyclic,
+        negacyclic: matches!(reading, Reading::Difference { .. }),
     };
     for (row, bias) in layer.pending.bias.iter().enumerate() {
         let terms = layer.pending.terms.iter();
         let entries = terms.flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
-        let (mut sum, mut norm2, mut ends) = (0.0, 0.0, None);
+        let (mut sum, mut variance, mut ends) = (0.0, 0.0, None);
         for (v, element, weight) in entries {
             let levels = network.values[v].levels.as_ref()?;
             if !levels.distance {
                 sum += weight;
                 ends = Some(intervals.of(v, element));
             }
-            let weight = weight * libm::exp2(f64::from(levels.halvings));
-            norm2 += weight * weight;
+            let (log_delta, noise) = form(network, v, levels, budget);
+            let weight = weight * libm::exp2(f64::from(63 - found.bits) - f64::from(log_delta));
+            variance += weight * weight * noise;
         }
         let (lo, hi) = ends?;
         let level = (hi - lo) / top(budget);
-        let (one, origin) = if negacyclic {
-            (level, 0.0)
-        } else {
-            (sum * level, libm::round(lo / level))
+        let (one, origin) = match reading {
+            Reading::Difference { less } => (level, less),
+            Reading::Level => (sum * level, libm::round(lo / level) as i64),
         };
-        let norm2 = norm2 * (level / one) * (level / one);
-        let fits = 0.5 * found.unit() >= budget.reach(norm2 * budget.bootstrap);
+        let variance = variance * (level / one) * (level / one);
+        let fits = 0.5 * found.unit() >= budget.reach(variance);
         if *bias != 0.0 || one <= 0.0 || !fits {
             return None;
         }
         found.weights.push(one);
-        found.origins.push(origin as i64);
+        found.origins.push(origin);
     }
     Some(found)
+}
+
+/// The delta exponent of levels and the variance of their noise.
+fn form(network: &Network, v: usize, levels: &Levels, budget: &Budget) -> (u32, f64) {
+    let bits = bits(budget).unwrap_or(LEAST_BITS);
+    match network.values[v].kind {
+        // Fine enough for whatever else reads it.
+        Kind::Input(_) if levels.halvings == 0 => (64 - INPUT_AMPLITUDE - bits, budget.fresh),
+        Kind::Input(_) => (63 - bits - levels.halvings, budget.fresh),
+        Kind::Lookup { .. } => (63 - bits - levels.halvings, budget.bootstrap),
+    }
 }
 
 /// The coding of a value of levels.
@@ -257,18 +311,13 @@ pub(super) fn coding(
 ) -> Coding {
     let bits = bits(budget).unwrap_or(LEAST_BITS);
     let elements = (0..levels.classes.len()).map(|e| intervals.of(v, e));
-    let variance = match network.values[v].kind {
-        Kind::Input(_) => budget.fresh,
-        Kind::Lookup { .. } => budget.bootstrap,
-    };
-    let log_delta = 63 - bits - levels.halvings;
+    let (log_delta, variance) = form(network, v, levels, budget);
     Coding::levels(elements, (bits, levels.distance), log_delta, variance)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cipherloom_ir::integer::SETS;
 
     #[test]
     fn levels_are_as_many_as_lookups_tell_apart() {
@@ -282,6 +331,22 @@ mod tests {
             (None, Some(4))
         );
         assert_eq!(top(&Budget::new(SETS[1], -128.0)), 15.0);
+    }
+
+    #[test]
+    fn whole_numbers_are_levels() {
+        let of = |numbers: &[f64]| {
+            let spread = super::super::statistics::spread(numbers.iter().copied());
+            let numbers = numbers.to_vec();
+            whole_numbers(&Member { spread, numbers }, 15.0)
+        };
+        assert_eq!(of(&[3.0, 9.0]), Some((0.0, 15.0)));
+        assert_eq!(of(&[3.0, 18.0]), Some((3.0, 18.0)));
+        assert_eq!(of(&[-5.0, 5.0]), Some((-8.0, 7.0)));
+        assert_eq!(of(&[-5.0, 9.0]), Some((-6.0, 9.0)));
+        assert_eq!(of(&[-12.0, 1.0]), Some((-12.0, 3.0)));
+        assert_eq!(of(&[3.0, 19.0]), None);
+        assert_eq!(of(&[0.5, 3.0]), None);
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! encryptions carry hardly any noise and sums cost no bootstrap; behind a lookup weights are as wide as the noise of
 //! the bootstraps allows, row by row. A lookup computes requantisation, bias and function at once; it sees
 //! the high bits of its operand, so that an index may be off by a few entries (`slack`, with the set's failure probability).
-//! Sums of truth values, as of decision trees, are looked up exactly.
+//! Sums of truth values, as of decision trees, are looked up exactly, and so are maxima and comparisons of what lookups or
+//! inputs give, on few levels, where these keep the decisions.
 //!
 //! The parameter set, clipping ranges and the number of lookups per element are searched by ascending price, until the samples keep
 //! their decisions in a simulation with noise. Where samples are few, more are made up between them.
@@ -15,9 +16,11 @@ mod agreement;
 mod amplitude;
 mod choice;
 mod coding;
+mod compared;
 mod constants;
 mod copies;
 mod emit;
+mod entrants;
 mod error;
 mod fold;
 mod grids;
@@ -51,7 +54,7 @@ use cipherloom_ir::integer::{IntegerPlan, noise};
 use cipherloom_ir::tensor::Module;
 use cipherloom_ir::value::Range;
 pub use error::IntegerError;
-use network::Network;
+use network::{Exactness, Known, Network};
 use search::Search;
 use statistics::Statistics;
 use std::cell::Cell;
@@ -84,6 +87,8 @@ pub struct IntegerOptions {
     pub keep_tail: bool,
     /// Whether maxima are exact where they can be, and keep the decisions; else indices of their lookups may be off.
     pub exact_maxima: bool,
+    /// The same for comparisons of two values, positions of the largest and signs of differences.
+    pub exact_comparisons: bool,
 }
 
 impl Default for IntegerOptions {
@@ -96,6 +101,7 @@ impl Default for IntegerOptions {
             ranges: BTreeMap::new(),
             keep_tail: false,
             exact_maxima: true,
+            exact_comparisons: true,
         }
     }
 }
@@ -203,23 +209,51 @@ pub fn compile_integer(
         samples,
         options,
     };
-    let exact = network::build(&rewritten, &measured.ranges, options.exact_maxima)?;
-    if !exact.has_levels() {
-        return source.compile(exact);
-    }
-    let puts_out = exact.outputs.iter().all(|o| exact.is_of_levels(&o.value));
-    let found = source.compile(exact);
-    // Maxima that are put out decide nothing.
-    if found.as_ref().is_ok_and(|f| f.agrees || puts_out) {
-        return found;
-    }
-    let other = source.compile(network::build(&rewritten, &measured.ranges, false)?)?;
-    match found {
-        Ok(mut found) if !other.agrees && other.agreement <= found.agreement + search::GAIN => {
-            found.tried.extend(other.tried);
-            Ok(found)
+    let known = Known {
+        ranges: measured.ranges,
+        whole: levels::whole_inputs(samples, options.log2_failure),
+    };
+    let mut exact = Exactness {
+        maxima: options.exact_maxima,
+        comparisons: options.exact_comparisons,
+    };
+    let mut best: Option<Result<IntegerCompiled, IntegerError>> = None;
+    loop {
+        let network = network::build(&rewritten, &known, exact)?;
+        let is_last = !network.has_levels();
+        // Maxima that are put out decide nothing.
+        let mut outputs = network.outputs.iter();
+        let puts_out = !is_last && outputs.all(|o| network.is_of_levels(&o.value, None));
+        // What loses decisions is given up, comparisons first.
+        if network.has_comparisons() {
+            exact.comparisons = false;
+        } else {
+            exact.maxima = false;
         }
-        _ => Ok(other),
+        let found = source.compile(network);
+        let is_enough = found.as_ref().is_ok_and(|f| f.agrees || puts_out);
+        let found = better(best, found);
+        if is_last || is_enough {
+            return found;
+        }
+        best = Some(found);
+    }
+}
+
+/// The plan with more that is exact, unless the other one keeps what was asked for, or much more.
+fn better(
+    exact: Option<Result<IntegerCompiled, IntegerError>>,
+    other: Result<IntegerCompiled, IntegerError>,
+) -> Result<IntegerCompiled, IntegerError> {
+    match (exact, other) {
+        (Some(Ok(mut exact)), Ok(other))
+            if !other.agrees && other.agreement <= exact.agreement + search::GAIN =>
+        {
+            exact.tried.extend(other.tried);
+            Ok(exact)
+        }
+        (Some(Ok(exact)), Err(_)) => Ok(exact),
+        (_, other) => other,
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Value {
     pub(super) grid: Option<Grid>,
     /// Where its elements are levels, what is known of these.
     pub(super) levels: Option<Levels>,
+    /// Whether it tells which of two levels is the larger one: a step or a sign of their difference.
+    pub(super) is_comparison: bool,
     pub(super) origin: Origin,
 }
 
@@ -120,37 +122,40 @@ impl Network {
     }
 }
 
-/// Which maxima are exact.
-#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-pub(super) enum Maxima {
-    /// None.
-    Approximate,
-    /// Those of what lookups yield.
-    OfLookups,
-    /// Those of inputs too.
-    OfInputs,
+/// What is exact where it can be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exactness {
+    pub(super) maxima: bool,
+    pub(super) comparisons: bool,
 }
 
-/// Lowers a module; `ranges` are those of its nodes. Maxima are exact where they can be, if that is asked for.
+/// What is known of a module's values.
+pub(super) struct Known {
+    /// The ranges of nodes.
+    pub(super) ranges: BTreeMap<NodeId, Range>,
+    /// Inputs of whole numbers that are no more than levels, by name.
+    pub(super) whole: BTreeSet<String>,
+}
+
+/// Lowers a module. Maxima and comparisons are exact where they can be, as far as that is asked for: those of inputs too, if
+/// nothing else reads these.
 pub(super) fn build(
     module: &Module,
-    ranges: &BTreeMap<NodeId, Range>,
-    exact: bool,
+    known: &Known,
+    exact: Exactness,
 ) -> Result<Network, IntegerError> {
-    if !exact {
-        return build_with(module, ranges, Maxima::Approximate);
-    }
-    let network = build_with(module, ranges, Maxima::OfInputs)?;
+    let network = build_with(module, known, exact, true)?;
     if network.misreads_levels() {
-        return build_with(module, ranges, Maxima::OfLookups);
+        return build_with(module, known, exact, false);
     }
     Ok(network)
 }
 
 fn build_with(
     module: &Module,
-    ranges: &BTreeMap<NodeId, Range>,
-    maxima: Maxima,
+    known: &Known,
+    exact: Exactness,
+    of_inputs: bool,
 ) -> Result<Network, IntegerError> {
     let order = module
         .graph
@@ -159,12 +164,14 @@ fn build_with(
     super::legal::check(module)?;
     let mut builder = Builder {
         module,
-        ranges,
+        ranges: &known.ranges,
+        whole: &known.whole,
         network: Network::default(),
         pending: BTreeMap::new(),
         choices: BTreeMap::new(),
         lookups: 0,
-        maxima,
+        exact,
+        of_inputs,
         groups: 0,
         done: BTreeSet::new(),
     };
@@ -190,10 +197,14 @@ pub(super) struct Builder<'m> {
     pending: BTreeMap<NodeId, Pending>,
     choices: BTreeMap<NodeId, Choice>,
     lookups: usize,
-    /// Which maxima are exact.
-    pub(super) maxima: Maxima,
-    /// Exact maxima so far.
-    pub(super) groups: usize,
+    /// What is exact where it can be.
+    pub(super) exact: Exactness,
+    /// Whether inputs may become levels.
+    pub(super) of_inputs: bool,
+    /// Inputs of whole numbers that are no more than levels.
+    pub(super) whole: &'m BTreeSet<String>,
+    /// Groups of levels so far.
+    groups: usize,
     /// Functions that were looked up ahead of their places.
     pub(super) done: BTreeSet<NodeId>,
 }
@@ -264,6 +275,7 @@ impl Builder<'_> {
             copies: 1,
             grid: None,
             levels: None,
+            is_comparison: false,
             origin: node.origin.clone(),
         });
         Ok(Pending::of(self.network.values.len() - 1, len))
@@ -462,6 +474,12 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// The number of a new group of levels.
+    pub(super) fn new_group(&mut self) -> usize {
+        self.groups += 1;
+        self.groups - 1
+    }
+
     /// What a value is looked up from, and by which function.
     pub(super) fn looked_up(&self, value: usize) -> Option<(&Pending, &Scalar)> {
         match &self.network.values.get(value)?.kind {
@@ -477,11 +495,18 @@ impl Builder<'_> {
         operand: &Pending,
         function: Scalar,
     ) -> Result<Pending, IntegerError> {
+        if let Some(found) = self.compared(id, operand, &function)? {
+            return Ok(found);
+        }
+        if let Some(found) = self.of_comparison(operand, &function) {
+            return Ok(found);
+        }
         let (mut operand, mut function) = (operand.clone(), function);
         // A function of copies of what a lookup yields is one function with it.
         if let Some((value, factor, shift)) = operand.as_copies()
             && let Some((inner, first)) = self.looked_up(value)
             && let [(_, copies)] = operand.terms.as_slice()
+            && !self.is_comparison(value)
         {
             function = first.then(factor, shift, &function);
             operand = inner.map(&selected(copies), &vec![0.0; copies.rows]);
@@ -514,6 +539,7 @@ impl Builder<'_> {
             copies: 1,
             grid: None,
             levels: None,
+            is_comparison: false,
             origin,
         });
         Ok(self.network.values.len() - 1)

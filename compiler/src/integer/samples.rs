@@ -17,6 +17,8 @@ struct Element {
     width: f64,
     /// The values, ascending, where they are few.
     values: Vec<f64>,
+    /// Where all elements take whole numbers alone, the smallest and the largest of them: others are none of theirs.
+    whole: Option<(f64, f64)>,
 }
 
 /// Samples, and more near them: a smoothed bootstrap (Silverman, "Density estimation", 1986, section 6.4) with uniform
@@ -40,7 +42,8 @@ pub(super) fn with_made_up(
     let mut inputs = BTreeMap::new();
     for (name, first) in samples.first().into_iter().flatten() {
         let tensors: Vec<&Tensor> = samples.iter().filter_map(|s| s.get(name)).collect();
-        let elements = (0..first.len()).map(|e| Element::of(&tensors, e, smoothing));
+        let whole = whole(&tensors);
+        let elements = (0..first.len()).map(|e| Element::of(&tensors, e, (smoothing, whole)));
         inputs.insert(name.clone(), elements.collect::<Vec<_>>());
     }
     let mut all = samples;
@@ -61,6 +64,14 @@ pub(super) fn with_made_up(
     all
 }
 
+/// The smallest and the largest number, where all of them are whole.
+fn whole(tensors: &[&Tensor]) -> Option<(f64, f64)> {
+    let numbers = || tensors.iter().flat_map(|t| t.data().iter().copied());
+    let found = spread(numbers());
+    let whole = numbers().all(|x| x == libm::rint(x));
+    whole.then_some((found.lo, found.hi))
+}
+
 /// From -1 to 1: additive recurrences of the plastic number.
 fn place(sample: usize, element: usize) -> f64 {
     let sum = 0.754_877_666_246_692_7 * (sample + 1) as f64
@@ -69,7 +80,11 @@ fn place(sample: usize, element: usize) -> f64 {
 }
 
 impl Element {
-    fn of(tensors: &[&Tensor], element: usize, smoothing: f64) -> Self {
+    fn of(
+        tensors: &[&Tensor],
+        element: usize,
+        (smoothing, whole): (f64, Option<(f64, f64)>),
+    ) -> Self {
         let column = || {
             tensors
                 .iter()
@@ -90,6 +105,7 @@ impl Element {
             ),
             width: smoothing * libm::sqrt(found.variance),
             values,
+            whole,
         }
     }
 
@@ -97,7 +113,10 @@ impl Element {
         let moved = (x + place * self.width).clamp(self.ends.0, self.ends.1);
         let nearer = |a: &f64, b: &f64| (a - moved).abs().total_cmp(&(b - moved).abs());
         let nearest = self.values.iter().copied().min_by(nearer);
-        nearest.unwrap_or(moved)
+        nearest.unwrap_or(match self.whole {
+            Some((lo, hi)) => libm::rint(moved).clamp(lo, hi),
+            None => moved,
+        })
     }
 }
 
@@ -126,6 +145,13 @@ mod tests {
         assert!((100..512).any(|i| element(i, 0) > 1.0));
         let small = with_made_up(given, 512, false, |s| s["x"].data()[0] <= 0.5);
         assert!(small.len() < 400 && small[100..].iter().all(|s| s["x"].data()[0] <= 0.5));
+        let wholes: Vec<Tensors> = (0..8)
+            .map(|i| Tensors::from([("x".to_owned(), Tensor::from_vec(vec![f64::from(i), 3.0]))]))
+            .collect();
+        let made_up = with_made_up(wholes, 64, false, |_| true);
+        let numbers = || made_up[8..].iter().map(|s| s["x"].data()[0]);
+        assert!(numbers().all(|x| (0.0..=7.0).contains(&x) && x == x.round()));
+        assert!(numbers().any(|x| x == 0.0) && numbers().any(|x| x == 7.0));
         // Enough samples are left as they are, unless numbers are compared.
         let many: Vec<Tensors> = (0..600).map(sample).collect();
         assert_eq!(with_made_up(many.clone(), 512, false, |_| true).len(), 600);

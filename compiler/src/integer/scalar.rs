@@ -159,6 +159,11 @@ impl Scalar {
         self.0 == [Part::Function(Function::Abs)]
     }
 
+    /// Whether it is -1 below 0, 0 at 0 and 1 above.
+    pub(super) fn is_sign(&self) -> bool {
+        self.0 == [Part::Function(Function::Sign)]
+    }
+
     /// The names of its parts, for people.
     pub(super) fn name(&self) -> String {
         if self.is_identity() {

@@ -28,8 +28,8 @@ const EFFORT: usize = 1 << 27;
 /// Lookups of one element, at most.
 const MAX_COPIES: usize = 8;
 
-/// Why a set computes no exact maxima.
-const NO_LEVELS: &str = "its lookups tell too few numbers apart for exact maxima";
+/// Why a set computes no exact maxima and comparisons.
+const NO_LEVELS: &str = "its lookups tell too few numbers apart for exact maxima and comparisons";
 
 /// What all plans have in common.
 pub(super) struct Search<'a> {
@@ -281,7 +281,8 @@ impl Search<'_> {
         }
         let mut intervals = Intervals::choose(&network, &statistics, &budget, options.margin, wish);
         let layers = Layers::of(&network, &statistics, &mut intervals, &budget, wish);
-        let whole = |l: &Layer<'_>| l.exact.is_some() || !network.is_of_levels(l.pending);
+        let whole =
+            |l: &Layer<'_>| l.exact.is_some() || !network.is_of_levels(l.pending, l.value());
         if !layers.iter().all(whole) {
             return Err(emit::fault(&Origin::Pass("integer".into()), NO_LEVELS));
         }

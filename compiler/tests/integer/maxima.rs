@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::sync::LazyLock;
 
 /// Samples of an input by a fixed sequence, from -1 to 1.
-fn samples(name: &str, shape: &[usize]) -> Vec<Tensors> {
+pub(crate) fn samples(name: &str, shape: &[usize]) -> Vec<Tensors> {
     let len: usize = shape.iter().product();
     let x = |i: usize| ((i * 37 + i * i * 11) % 201) as f64 / 100.0 - 1.0;
     let sample = |s: usize| {
@@ -35,7 +35,8 @@ struct Case {
     smallest: bool,
 }
 
-const PORTS: &str = "input \"x\" = %0 · f32 · batched\noutput \"y\" = %9 · f32 · batched\n";
+pub(crate) const PORTS: &str =
+    "input \"x\" = %0 · f32 · batched\noutput \"y\" = %9 · f32 · batched\n";
 
 impl Case {
     fn new(body: &str, shape: &[usize], windows: Vec<Vec<usize>>, smallest: bool) -> Self {
@@ -169,7 +170,7 @@ fn pooled(relu_first: bool) -> String {
 }
 
 /// The plan with a register put out beside its outputs.
-fn with_register(plan: &IntegerPlan, register: Register, log_delta: u32) -> IntegerPlan {
+pub(crate) fn with_register(plan: &IntegerPlan, register: Register, log_delta: u32) -> IntegerPlan {
     let mut plan = plan.clone();
     let mut port = plan.outputs[0].clone();
     (port.register, port.log_delta) = (register, log_delta);
@@ -243,7 +244,7 @@ fn the_larger_of_two_layers_is_that_of_their_integers() {
     }
 }
 
-const WEIGHTS: &str = "const @w [4,4] = [1.0, 2.0, -1.0, 0.5, 0.5, -1.0, 1.5, 1.0, -2.0, 1.0, 1.0, 0.5, 1.0, 1.0, -0.5, -1.5]\n";
+pub(crate) const WEIGHTS: &str = "const @w [4,4] = [1.0, 2.0, -1.0, 0.5, 0.5, -1.0, 1.5, 1.0, -2.0, 1.0, 1.0, 0.5, 1.0, 1.0, -0.5, -1.5]\n";
 
 #[test]
 fn wide_sums_keep_an_index_error() {
