@@ -12,6 +12,8 @@ mod common;
 mod compared;
 #[path = "integer/forests.rs"]
 mod forests;
+#[path = "integer/joint.rs"]
+mod joint;
 #[path = "integer/maxima.rs"]
 mod maxima;
 #[path = "common/trees.rs"]

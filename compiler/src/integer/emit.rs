@@ -34,9 +34,10 @@ pub(super) struct Emitter<'a> {
     reports: Vec<LayerReport>,
 }
 
-/// Where a value is: registers, and for each element its place over all of them.
+/// Where a value is: registers, how many elements they have, and for each element of the value its place among these.
 struct Placed {
     registers: Vec<Register>,
+    length: u32,
     places: Vec<u32>,
 }
 
@@ -44,9 +45,27 @@ impl Placed {
     fn whole(register: Register, length: usize) -> Self {
         Self {
             registers: vec![register],
+            length: length as u32,
             places: (0..length as u32).collect(),
         }
     }
+
+    /// So many places further on.
+    fn further(&self, by: u32) -> Self {
+        Self {
+            registers: self.registers.clone(),
+            length: self.length,
+            places: self.places.iter().map(|place| place + by).collect(),
+        }
+    }
+}
+
+/// Registers, how many elements they have, and the place of each column.
+#[derive(Default)]
+struct Columns {
+    registers: Vec<Register>,
+    count: u32,
+    places: Vec<u32>,
 }
 
 /// A plan and what is known of its layers.
@@ -80,8 +99,15 @@ pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>),
         let rows = maker.rows(layer);
         let rows = rows.ok_or_else(|| fault(origin, "copies of a sum have the same weights"))?;
         match layer.reader {
+            // It was computed where the first of its functions was.
+            Reader::Lookup(..) if layer.is_guest() => {}
             Reader::Lookup(v, function) => {
                 let placed = emitter.lookups(layer, &rows, (v, function), origin)?;
+                let others = layer.joint.iter().flat_map(|j| j.values.iter().skip(1));
+                for (number, other) in (1..).zip(others) {
+                    let further = placed.further(number * rows.rows.len() as u32);
+                    emitter.registers.insert(*other, further);
+                }
                 emitter.registers.insert(v, placed);
             }
             Reader::Output(i) => {
@@ -108,7 +134,7 @@ fn range_of(module: &Module, node: cipherloom_ir::NodeId) -> Range {
     found.unwrap_or(Range { lo: 0.0, hi: 0.0 })
 }
 
-impl Emitter<'_> {
+impl<'a> Emitter<'a> {
     fn input(&mut self, v: usize, name: &str) -> Result<(), AnalyseError> {
         let clear = &self.parts.evidence.clear;
         let value = &self.parts.network.values[v];
@@ -136,16 +162,22 @@ impl Emitter<'_> {
         Ok(())
     }
 
-    /// Where the columns of rows are, which count values one after the other: the registers, and the place of each column.
-    fn columns(&self, rows: &Rows) -> Option<(Vec<Register>, Vec<u32>)> {
-        let (mut registers, mut columns) = (vec![], vec![]);
+    /// Where the columns of rows are, which count values one after the other.
+    fn columns(&self, rows: &Rows) -> Option<Columns> {
+        let mut found = Columns::default();
+        let mut starts = BTreeMap::new();
         for v in &rows.operands {
             let placed = self.registers.get(v)?;
-            let start = columns.len() as u32;
-            registers.extend(&placed.registers);
-            columns.extend(placed.places.iter().map(|place| start + place));
+            // Values of the same bootstraps are in the same registers.
+            let start = *starts.entry(&placed.registers).or_insert_with(|| {
+                found.registers.extend(&placed.registers);
+                found.count += placed.length;
+                found.count - placed.length
+            });
+            let places = placed.places.iter().map(|place| start + place);
+            found.places.extend(places);
         }
-        Some((registers, columns))
+        Some(found)
     }
 
     fn linear(
@@ -156,9 +188,9 @@ impl Emitter<'_> {
         origin: &Origin,
     ) -> Result<Register, AnalyseError> {
         let found = self.columns(rows);
-        let (operands, columns) = found.ok_or_else(|| fault(origin, "an operand is missing"))?;
+        let columns = found.ok_or_else(|| fault(origin, "an operand is missing"))?;
         let placed =
-            |(column, weight): &(u32, i64)| Some((*columns.get(*column as usize)?, *weight));
+            |(column, weight): &(u32, i64)| Some((*columns.places.get(*column as usize)?, *weight));
         let list = some.iter().map(|r| {
             let weights: Vec<(u32, i64)> = r.weights.iter().filter_map(placed).collect();
             (weights, r.bias)
@@ -167,13 +199,13 @@ impl Emitter<'_> {
             "" => "sum",
             name => name,
         };
-        let matrix = Matrix::from_rows(name, columns.len() as u32, list);
+        let matrix = Matrix::from_rows(name, columns.count, list);
         let matrix = matrix.ok_or_else(|| fault(origin, "the weights are too large"))?;
         let matrix = self.builder.matrix(matrix);
         let origin = origin.to_string();
         Ok(self
             .builder
-            .linear(&operands, matrix, rows.log_delta, &origin))
+            .linear(&columns.registers, matrix, rows.log_delta, &origin))
     }
 
     /// A lookup for each list of places that rows are read at; all of them run side by side.
@@ -195,6 +227,7 @@ impl Emitter<'_> {
         }
         let mut placed = Placed {
             registers: vec![],
+            length: 0,
             places: vec![0; self.parts.network.values[made.0].len],
         };
         let mut start = 0;
@@ -213,6 +246,7 @@ impl Emitter<'_> {
             }
             start += some.iter().map(|row| row.reads.len() as u32).sum::<u32>();
         }
+        placed.length = start;
         Ok(placed)
     }
 
@@ -226,11 +260,19 @@ impl Emitter<'_> {
     ) -> Register {
         let coding = &self.parts.codings[value];
         let size = 1_i64 << rows.bits;
-        let name = function.name();
+        let functions = self.functions(layer, (value, function));
+        let names: Vec<String> = functions.iter().map(|(_, f)| f.name()).collect();
+        let name = names.join(", ");
+        let part = size / i64::from(layer.parts());
         let step = layer.is_step();
         let mut tables = vec![];
         for row in some {
             let entry = |i: i64| {
+                // Of three functions, the last part is never read.
+                let Some((coding, function)) = functions.get((i / part) as usize) else {
+                    return 0;
+                };
+                let i = i % part;
                 if step {
                     // Below 0 the table is read negated.
                     return coding.ends(row.element).1;
@@ -257,6 +299,26 @@ impl Emitter<'_> {
             negacyclic: layer.is_negacyclic(),
         };
         self.builder.push(op, coding.log_delta, &origin.to_string())
+    }
+
+    /// What each part of a layer's tables holds: functions, and the codings of their results.
+    fn functions<'b>(
+        &self,
+        layer: &Layer<'_>,
+        (value, function): (usize, &'b Scalar),
+    ) -> Vec<(&'b Coding, &'b Scalar)>
+    where
+        'a: 'b,
+    {
+        let parts = self.parts;
+        let of = |v: &usize| match &parts.network.values.get(*v)?.kind {
+            Kind::Lookup { function, .. } => Some((parts.codings.get(*v)?, function)),
+            Kind::Input(_) => None,
+        };
+        match &layer.joint {
+            Some(joint) => joint.values.iter().filter_map(of).collect(),
+            None => vec![(&parts.codings[value], function)],
+        }
     }
 
     fn output(&mut self, number: usize, rows: &Rows, (sums, exact): (Register, bool)) {
@@ -338,7 +400,10 @@ impl Emitter<'_> {
         self.reports.push(LayerReport {
             origin: origin.to_string(),
             function: lookup.map(|(_, f)| f.name()),
-            lookups: lookup.map_or(0, |_| rows.rows.len()),
+            lookups: match layer.is_guest() {
+                true => 0,
+                false => lookup.map_or(0, |_| rows.rows.len()),
+            },
             copies: layer.copies,
             weight_bits: u64::BITS - most.leading_zeros() + 1,
             table_bits: lookup.map_or(0, |_| rows.bits),

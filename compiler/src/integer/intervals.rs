@@ -20,7 +20,8 @@ pub(super) struct Wish {
     pub(super) own: bool,
     /// Whether tables go on reflected ([`super::fold`]).
     pub(super) folded: bool,
-    /// Whether one bootstrap compares a sum with several thresholds ([`super::shared`]).
+    /// Whether one bootstrap compares a sum with several thresholds ([`super::shared`]), or computes several functions of it
+    /// ([`super::joint`]).
     pub(super) shared: bool,
 }
 

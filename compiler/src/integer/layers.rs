@@ -4,6 +4,7 @@
 use super::coding::Budget;
 use super::fold::{Fold, Ranges};
 use super::intervals::{Intervals, Wish};
+use super::joint::Joint;
 use super::levels;
 use super::network::{Kind, Network};
 use super::scalar::Scalar;
@@ -60,6 +61,8 @@ pub(super) struct Layer<'n> {
     pub(super) fold: Option<Fold>,
     /// Rows that one bootstrap serves, each group by ascending constant.
     pub(super) shared: Option<Vec<Vec<usize>>>,
+    /// The lookups of other functions that its bootstraps are those of too.
+    pub(super) joint: Option<Joint>,
     /// How often each row is there.
     pub(super) copies: usize,
 }
@@ -85,6 +88,17 @@ impl Layer<'_> {
 
     pub(super) fn is_step(&self) -> bool {
         matches!(self.reader, Reader::Lookup(_, function) if function.is_step())
+    }
+
+    /// In how many parts its tables are.
+    pub(super) fn parts(&self) -> u32 {
+        self.joint.as_ref().map_or(1, Joint::parts)
+    }
+
+    /// Whether bootstraps of another value compute its own.
+    pub(super) fn is_guest(&self) -> bool {
+        let guest = |joint: &Joint| self.value().is_some_and(|v| !joint.makes(v));
+        self.joint.as_ref().is_some_and(guest)
     }
 
     /// For each bootstrap, the row that it computes, and by how much the constants of all rows that it serves are above that one's.
@@ -123,6 +137,7 @@ impl<'n> Layers<'n> {
         wish: Wish,
     ) -> Self {
         let mut bootstraps = Bootstraps::default();
+        let joint = if wish.shared { network.joint() } else { vec![] };
         let live = network.live();
         let lookups = network.values.iter().enumerate().filter(|(v, _)| live[*v]);
         let lookups = lookups.filter_map(|(v, value)| match &value.kind {
@@ -145,17 +160,26 @@ impl<'n> Layers<'n> {
                 exact: None,
                 fold: None,
                 shared: None,
+                joint: None,
                 copies: match reader {
                     Reader::Lookup(v, _) => network.values[v].copies,
                     Reader::Output(_) => 1,
                 },
             };
-            layer.gains = gains(&layer, &ends, budget);
             layer.exact = if network.is_of_levels(pending, layer.value()) {
                 levels::exact(network, &layer, intervals, budget)
             } else {
                 exact(network, &layer, &bootstraps, budget)
             };
+            if let (Reader::Lookup(v, _), None) = (reader, &layer.exact) {
+                let mut own = joint.iter().filter(|j| j.values.contains(&v));
+                let found = own.find(|j| j.fits(lost(budget), budget));
+                if let Some(maker) = found.and_then(|j| j.values.first()) {
+                    bootstraps.note_joint(v, *maker, pending.bias.len());
+                }
+                layer.joint = found.cloned();
+            }
+            layer.gains = gains(&layer, &ends, budget);
             if let (Reader::Lookup(v, _), Some(groups)) = (reader, thresholds(&layer, wish)) {
                 for rows in &groups {
                     let gains = rows.iter().map(|row| layer.gains[*row]);
@@ -166,7 +190,7 @@ impl<'n> Layers<'n> {
                 layer.shared = Some(groups);
             }
             let is_levels = layer.value().is_some_and(|v| network.values[v].is_levels());
-            if wish.folded && !is_levels {
+            if wish.folded && !is_levels && layer.joint.is_none() {
                 layer.fold = fold(&layer, spreads, &ends, intervals, budget);
             }
             if let (Reader::Lookup(v, _), Some(fold)) = (layer.reader, &layer.fold) {
@@ -250,6 +274,12 @@ fn fold(
     Fold::of(function, &ranges, budget, bits)
 }
 
+/// How much of the torus an index of a plain table may be off, in both directions.
+fn lost(budget: &Budget) -> f64 {
+    let bits = TABLE_BITS.min(budget.set.max_table_bits());
+    2.0 * budget.usual_reach() + 4.0 * libm::exp2(-1.0 - f64::from(bits))
+}
+
 fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
     let bits = TABLE_BITS.min(budget.set.max_table_bits());
     let (reach, entry) = (budget.usual_reach(), libm::exp2(-1.0 - f64::from(bits)));
@@ -265,7 +295,7 @@ fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
             ends.iter().map(gain).collect()
         }
         Reader::Lookup(..) => {
-            let part = 0.5 - 2.0 * reach - 4.0 * entry;
+            let part = 0.5 / f64::from(layer.parts()) - lost(budget);
             ends.iter().map(|(lo, hi)| usable(part, hi - lo)).collect()
         }
     }

@@ -25,6 +25,7 @@ mod error;
 mod fold;
 mod grids;
 mod intervals;
+mod joint;
 mod layers;
 mod legal;
 mod levels;
@@ -141,7 +142,7 @@ pub struct LayerReport {
     pub origin: String,
     /// What its lookups compute; nothing for an output.
     pub function: Option<String>,
-    /// Its lookups, copies included: a bootstrap each.
+    /// Its lookups, copies included: a bootstrap each; none where those of another layer compute this one too.
     pub lookups: usize,
     /// Lookups of each element, of which the mean is taken.
     pub copies: usize,

@@ -241,6 +241,8 @@ struct Reading {
     /// log2 of the words of an entry.
     log_entry: u32,
     slack: u32,
+    /// In how many parts tables are, and how many of them are read.
+    parts: (u32, u32),
 }
 
 enum Kind {
@@ -274,6 +276,10 @@ impl Reading {
             log_delta,
             log_entry,
             slack: slack as u32,
+            parts: (
+                layer.parts(),
+                layer.joint.as_ref().map_or(1, |j| j.values.len() as u32),
+            ),
         }
     }
 
@@ -285,7 +291,13 @@ impl Reading {
         let half = 1_i128 << 63;
         // A conversion saturates.
         let read = |above: &f64| libm::round(above * row.gain / entry as f64) as u32;
-        let reads: Vec<u32> = above.iter().map(read).collect();
+        let reads: Vec<u32> = match self.parts {
+            (1, _) => above.iter().map(read).collect(),
+            (parts, read) => {
+                let part = (1_u32 << (63 - self.log_entry)) / parts;
+                (0..read).map(|i| i * part).collect()
+            }
+        };
         let farthest = i128::from(reads.iter().copied().max().unwrap_or(0)) * entry;
         // The phase that stands for 0, before a bias.
         let zero = -row.origin * row.gain;
@@ -306,9 +318,10 @@ impl Reading {
             }
             Kind::Table => {
                 let far = i128::from(self.slack) * entry;
-                let middle = (1_i128 << 62) - entry / 2;
+                let part = half / i128::from(self.parts.0);
+                let middle = part / 2 - entry / 2;
                 let bias = (middle - (lo + hi) / 2).div_euclid(unit) as f64;
-                (bias, far, half - far - entry)
+                (bias, far, part - far - entry)
             }
         };
         if bias.abs() >= libm::exp2(52.0) || farthest >= half {

@@ -117,7 +117,7 @@ impl Search<'_> {
             if best.as_ref().is_none_or(|b| is_better(&found, b)) {
                 best = Some(found);
             }
-            // A dearer set may let one bootstrap serve more thresholds.
+            // A dearer set may let one bootstrap serve more thresholds or functions.
             if agrees && !network.shares() {
                 break;
             }
@@ -146,7 +146,7 @@ impl Search<'_> {
             // Layers of many elements, as of images, have some that hardly vary.
             forms = forms.map(|(own, folded)| (!own, folded));
         }
-        // One lookup for several thresholds is cheaper; one for each may be finer.
+        // One lookup for several thresholds or functions is cheaper; one for each may be finer.
         let shared = if network.shares() {
             &[true, false][..]
         } else {

@@ -40,20 +40,22 @@ pub(super) fn groups(pending: &Pending) -> Vec<Vec<usize>> {
 }
 
 impl Network {
-    /// Whether a sum is compared with several thresholds.
+    /// Whether a sum is compared with several thresholds, or several functions of it are looked up.
     pub(super) fn shares(&self) -> bool {
-        self.values.iter().any(|value| match &value.kind {
+        let compares = self.values.iter().any(|value| match &value.kind {
             Kind::Lookup { operand, function } if function.is_step() => {
                 groups(operand).len() < operand.bias.len()
             }
             _ => false,
-        })
+        });
+        compares || !self.joint().is_empty()
     }
 }
 
-/// Which elements of values come from one bootstrap: for each element of such a value, the number of its bootstrap.
+/// Which elements of values come from one bootstrap: for each such value the one that makes it, and for each element the number of
+/// its bootstrap there.
 #[derive(Default)]
-pub(super) struct Bootstraps(BTreeMap<usize, Vec<usize>>);
+pub(super) struct Bootstraps(BTreeMap<usize, (usize, Vec<usize>)>);
 
 impl Bootstraps {
     /// Notes that each group of a value's elements comes from one bootstrap.
@@ -62,7 +64,12 @@ impl Bootstraps {
         for (number, rows) in groups.iter().enumerate() {
             rows.iter().for_each(|row| numbers[*row] = number);
         }
-        self.0.insert(value, numbers);
+        self.0.insert(value, (value, numbers));
+    }
+
+    /// Notes that each of a value's elements comes from the bootstrap of another one's.
+    pub(super) fn note_joint(&mut self, value: usize, maker: usize, len: usize) {
+        self.0.insert(value, (maker, (0..len).collect()));
     }
 
     /// The variance of a sum, at most, from (value, element, deviation): deviations of elements of one bootstrap are added
@@ -71,9 +78,10 @@ impl Bootstraps {
         let mut together: BTreeMap<(usize, usize), f64> = BTreeMap::new();
         let mut sum = 0.0;
         for (value, element, deviation) in parts {
-            match self.0.get(&value).and_then(|n| n.get(element)) {
-                Some(number) => {
-                    *together.entry((value, *number)).or_default() += deviation.abs();
+            let found = self.0.get(&value);
+            match found.and_then(|(maker, n)| Some((*maker, *n.get(element)?))) {
+                Some(bootstrap) => {
+                    *together.entry(bootstrap).or_default() += deviation.abs();
                 }
                 None => sum += deviation * deviation,
             }
@@ -120,5 +128,10 @@ mod tests {
         assert_eq!(variance(&[(3, 0, 1.0), (3, 2, -2.0)]), 9.0);
         assert_eq!(variance(&[(3, 0, 1.0), (3, 1, -2.0)]), 5.0);
         assert_eq!(variance(&[(4, 0, 1.0), (4, 2, -2.0)]), 5.0);
+        bootstraps.note_joint(5, 5, 2);
+        bootstraps.note_joint(6, 5, 2);
+        let variance = |parts: &[(usize, usize, f64)]| bootstraps.variance(parts.iter().copied());
+        assert_eq!(variance(&[(5, 0, 1.0), (6, 0, -2.0)]), 9.0);
+        assert_eq!(variance(&[(5, 0, 1.0), (6, 1, -2.0)]), 5.0);
     }
 }
