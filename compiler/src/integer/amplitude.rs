@@ -13,6 +13,8 @@ const STEPS: f64 = 4.0;
 const WEIGHED: usize = 256;
 /// Amplitudes are tried under which one of so many weights is one of so many small integers: it is not rounded then.
 const WHOLE: (usize, i32) = (12, 4);
+/// So many weights of all elements of one bootstrap, at most.
+const MOST_WHOLE: usize = 48;
 
 /// What is read of a value: for each element the weights that the rows of layers give it, over its whole range, as parts
 /// of the torus, and how much an error counts there.
@@ -43,25 +45,41 @@ impl Readers {
         Self(readers)
     }
 
-    /// The amplitude of each element at which rounded weights and noise together bring the smallest error.
-    pub(super) fn amplitudes(&self, spreads: &[Spread], bootstrap: f64) -> Vec<f64> {
+    /// The amplitude of each element at which rounded weights and noise together bring the smallest error. Elements of one bootstrap,
+    /// as in `groups`, have one.
+    pub(super) fn amplitudes(
+        &self,
+        spreads: &[Spread],
+        bootstrap: f64,
+        groups: &[Vec<usize>],
+    ) -> Vec<f64> {
         let steps = ((LEAST - 1.0) * STEPS) as i32;
-        let one = |(readers, spread): (&Vec<(f64, f64)>, &Spread)| {
+        let one = |group: &Vec<usize>| {
             let usual = (0..=steps).map(|i| libm::exp2(-1.0 - f64::from(i) / STEPS));
-            let whole = readers.iter().take(WHOLE.0);
+            let whole = group.iter().flat_map(|e| self.0[*e].iter().take(WHOLE.0));
+            let whole = whole.take(MOST_WHOLE);
             let whole =
                 whole.flat_map(|(weight, _)| (1..=WHOLE.1).map(|k| weight.abs() / f64::from(k)));
             let whole = whole.filter(|a| (libm::exp2(-LEAST)..=0.5).contains(a));
             let mut best = (0.5, f64::INFINITY);
             for amplitude in usual.chain(whole) {
-                let error = error(readers, amplitude, (relative(spread), bootstrap));
+                let errors = group.iter().map(|e| {
+                    let known = (relative(&spreads[*e]), bootstrap);
+                    error(&self.0[*e], amplitude, known)
+                });
+                let error = errors.sum();
                 if error < best.1 {
                     best = (amplitude, error);
                 }
             }
             best.0
         };
-        self.0.par_iter().zip(spreads).map(one).collect()
+        let found: Vec<f64> = groups.par_iter().map(one).collect();
+        let mut amplitudes = vec![0.5; self.0.len()];
+        for (group, found) in groups.iter().zip(found) {
+            group.iter().for_each(|e| amplitudes[*e] = found);
+        }
+        amplitudes
     }
 }
 
@@ -99,11 +117,26 @@ mod tests {
             variance: 0.1,
         };
         let bootstrap = 1e-8;
-        let found = Readers(vec![vec![(0.03, 1.0)]]).amplitudes(&[spread], bootstrap);
+        let found = Readers(vec![vec![(0.03, 1.0)]]).amplitudes(&[spread], bootstrap, &[vec![0]]);
         assert_eq!(found, [0.03]);
         // Weights that fit no common unit are smaller than their range, and larger than noise.
         let several = vec![(0.03, 1.0), (-0.0171, 1.0), (0.0223, 1.0)];
-        let found = Readers(vec![several]).amplitudes(&[spread], bootstrap)[0];
+        let found = Readers(vec![several]).amplitudes(&[spread], bootstrap, &[vec![0]])[0];
         assert!(found < 0.01 && found > 1e-4, "{found}");
+    }
+    #[test]
+    fn elements_of_one_bootstrap_have_one_amplitude() {
+        let spread = Spread {
+            lo: 0.0,
+            hi: 1.0,
+            mean: 0.5,
+            variance: 0.1,
+        };
+        let readers = Readers([0.3, 0.06, 0.2].map(|w| vec![(w, 1.0)]).to_vec());
+        let groups = [vec![0, 1], vec![2]];
+        let found = readers.amplitudes(&[spread; 3], 1e-8, &groups);
+        // The smaller weight is whole too.
+        assert!((found[0] - 0.06).abs() < 1e-12 && found[1] == found[0]);
+        assert_eq!(found[2], 0.2);
     }
 }

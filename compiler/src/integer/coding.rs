@@ -245,10 +245,12 @@ pub(super) fn choose(
                 let exact = exact.filter_map(|l| l.exact.as_ref()).map(|e| e.unit());
                 let amplitudes = match exact.reduce(f64::min) {
                     Some(amplitude) => vec![amplitude; value.len],
-                    None => Readers::of(v, value.len, layers, intervals)
-                        .amplitudes(&statistics.spreads[v], budget.bootstrap),
+                    None => Readers::of(v, value.len, layers, intervals).amplitudes(
+                        &statistics.spreads[v],
+                        budget.bootstrap,
+                        &layers.together(v, value.len),
+                    ),
                 };
-                let amplitudes = layers.as_shared(v, amplitudes);
                 let negacyclic = layers.iter().any(|l| l.makes(v) && l.is_negacyclic());
                 let elements = amplitudes.into_iter().enumerate();
                 let elements: Vec<_> = elements.map(|(e, a)| (intervals.of(v, e), a)).collect();

@@ -113,7 +113,8 @@ pub(super) fn emit(parts: &Parts<'_>) -> Result<(IntegerPlan, Vec<LayerReport>),
             Reader::Output(i) => {
                 let all: Vec<&Row> = rows.rows.iter().collect();
                 let sums = emitter.linear(layer, &rows, &all, origin)?;
-                emitter.output(i, &rows, (sums, layer.exact.is_some()));
+                let exact = layer.exact.is_some();
+                emitter.output(i, &rows, sums, (exact, &layer.centres));
             }
         }
         emitter.report(layer, &rows, origin);
@@ -321,7 +322,13 @@ impl<'a> Emitter<'a> {
         }
     }
 
-    fn output(&mut self, number: usize, rows: &Rows, (sums, exact): (Register, bool)) {
+    fn output(
+        &mut self,
+        number: usize,
+        rows: &Rows,
+        sums: Register,
+        (exact, centres): (bool, &[f64]),
+    ) {
         let clear = &self.parts.evidence.clear;
         let Some(output) = clear.outputs.get(number) else {
             return;
@@ -330,15 +337,19 @@ impl<'a> Emitter<'a> {
         let unit = libm::exp2(f64::from(rows.log_delta));
         let of = |row: &Row| {
             let scale = row.decode(unit) - row.decode(0.0);
-            // Of results that are not exact, the phase 0 stands for 0 up to rounding.
-            let zero = if exact { -row.decode(0.0) / scale } else { 0.0 };
-            (scale, libm::round(zero) as i64)
+            // Of results that are not exact, the phase 0 stands for the centre up to rounding.
+            let centre = centres.get(row.element).copied().unwrap_or(0.0);
+            let middle = if exact { row.decode(0.0) } else { centre };
+            (scale, libm::round(-middle / scale) as i64)
         };
-        let mut scales: Vec<(f64, i64)> = rows.rows.iter().map(of).collect();
-        if !exact || scales.windows(2).all(|w| w[0] == w[1]) {
-            scales.truncate(1);
+        let (mut scale, mut zero_point): (Vec<f64>, Vec<i64>) = rows.rows.iter().map(of).unzip();
+        // All rows of an output that is not exact have one gain.
+        if !exact || scale.windows(2).all(|w| w[0] == w[1]) {
+            scale.truncate(1);
         }
-        let (scale, zero_point) = scales.into_iter().unzip();
+        if zero_point.windows(2).all(|w| w[0] == w[1]) {
+            zero_point.truncate(1);
+        }
         let quantisation = Quantisation {
             scale,
             zero_point,

@@ -20,9 +20,20 @@ pub(super) struct Wish {
     pub(super) own: bool,
     /// Whether tables go on reflected ([`super::fold`]).
     pub(super) folded: bool,
-    /// Whether one bootstrap compares a sum with several thresholds ([`super::shared`]), or computes several functions of it
-    /// ([`super::joint`]).
-    pub(super) shared: bool,
+    /// What one bootstrap may tell.
+    pub(super) shared: Sharing,
+}
+
+/// Which sums one bootstrap compares with several thresholds ([`super::shared`]), or computes several functions of
+/// ([`super::joint`]).
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+pub(super) enum Sharing {
+    /// None.
+    None,
+    /// Sums of numbers.
+    Comparisons,
+    /// Sums of truth values too ([`super::siblings`]).
+    Paths,
 }
 
 /// Ranges of single elements are wider than the samples' by this factor,

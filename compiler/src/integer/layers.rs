@@ -3,7 +3,7 @@
 
 use super::coding::Budget;
 use super::fold::{Fold, Ranges};
-use super::intervals::{Intervals, Wish};
+use super::intervals::{Intervals, Sharing, Wish};
 use super::joint::Joint;
 use super::levels;
 use super::network::{Kind, Network};
@@ -14,8 +14,10 @@ use crate::lower::network::pending::Pending;
 
 /// Index bits of a table that sees the high bits of its operand.
 pub(super) const TABLE_BITS: u32 = 9;
-/// The part of the torus that an output may range over to either side of 0.
+/// The part of the torus that an output may range over to either side of its middle.
 const OUTPUT_REACH: f64 = 0.48;
+/// Outputs range around 0, unless half of the widest range is below this part of the farthest end: then each around its middle.
+const LOPSIDED: f64 = 0.75;
 /// By which part the gains of copies are apart, so that their masks, and with them their noise, have nothing in common.
 const APART: f64 = 1.0 / 32.0;
 /// The largest whole weight of a sum of truth values.
@@ -45,8 +47,34 @@ pub(super) struct Exact {
 impl Exact {
     /// The part of the torus of one unit.
     pub(super) fn unit(&self) -> f64 {
-        libm::exp2(-1.0 - f64::from(self.bits))
+        unit(self.bits)
     }
+
+    /// For each bootstrap of a layer, the row that it computes, and how many entries further on the results of all rows that it
+    /// serves are.
+    pub(super) fn bootstraps(&self, layer: &Layer<'_>) -> Vec<(usize, Vec<u32>)> {
+        let origin = |row: &usize| self.origins.get(*row).copied().unwrap_or(0);
+        let reads = |rows: &Vec<usize>| {
+            let first = *rows.first()?;
+            // Rows by ascending constants are by descending origins.
+            let read = |row| u32::try_from(origin(&first) - origin(row)).unwrap_or(0);
+            Some((first, rows.iter().map(read).collect()))
+        };
+        match &layer.shared {
+            Some(groups) => groups.iter().filter_map(reads).collect(),
+            None => (0..self.origins.len()).map(|row| (row, vec![0])).collect(),
+        }
+    }
+
+    /// Whether a lookup meets its index, for a table of so many bits and a sum of truth values with the given squared norm.
+    pub(super) fn is_told(bits: u32, norm2: f64, budget: &Budget) -> bool {
+        0.5 * unit(bits) >= budget.reach(norm2 * budget.bootstrap)
+    }
+}
+
+/// The part of the torus of one entry of a table.
+fn unit(bits: u32) -> f64 {
+    libm::exp2(-1.0 - f64::from(bits))
 }
 
 /// Sums and what decodes them.
@@ -55,6 +83,8 @@ pub(super) struct Layer<'n> {
     pub(super) pending: &'n Pending,
     /// For each row, which part of the torus a difference of 1 may take.
     pub(super) gains: Vec<f64>,
+    /// For each row of an output, what the phase 0 stands for; nothing for lookups.
+    pub(super) centres: Vec<f64>,
     /// For each row, its variance over the samples.
     pub(super) variances: Vec<f64>,
     pub(super) exact: Option<Exact>,
@@ -137,7 +167,10 @@ impl<'n> Layers<'n> {
         wish: Wish,
     ) -> Self {
         let mut bootstraps = Bootstraps::default();
-        let joint = if wish.shared { network.joint() } else { vec![] };
+        let joint = match wish.shared {
+            Sharing::None => vec![],
+            Sharing::Comparisons | Sharing::Paths => network.joint(),
+        };
         let live = network.live();
         let lookups = network.values.iter().enumerate().filter(|(v, _)| live[*v]);
         let lookups = lookups.filter_map(|(v, value)| match &value.kind {
@@ -151,11 +184,16 @@ impl<'n> Layers<'n> {
                 Reader::Lookup(v, _) => &statistics.sums[v],
                 Reader::Output(i) => &statistics.outputs[i],
             };
-            let ends = extremes(pending, intervals);
+            let ends = extremes(pending, intervals, &bootstraps);
             let mut layer = Layer {
                 reader,
                 pending,
                 gains: vec![],
+                centres: match reader {
+                    Reader::Lookup(..) => vec![],
+                    Reader::Output(_) if wish.shared == Sharing::Paths => middles(&ends),
+                    Reader::Output(_) => vec![0.0; ends.len()],
+                },
                 variances: spreads.iter().map(|s| s.variance).collect(),
                 exact: None,
                 fold: None,
@@ -213,20 +251,24 @@ impl<'n> Layers<'n> {
 }
 
 impl Layers<'_> {
-    /// The amplitudes of a value's elements where those of one bootstrap have one: the largest of them.
-    pub(super) fn as_shared(&self, value: usize, mut amplitudes: Vec<f64>) -> Vec<f64> {
-        let groups = self.iter().filter(|l| l.makes(value));
-        for rows in groups.filter_map(|l| l.shared.as_ref()).flatten() {
-            let most = rows.iter().map(|r| amplitudes[*r]).fold(0.0, f64::max);
-            rows.iter().for_each(|row| amplitudes[*row] = most);
+    /// The elements of a value by the bootstraps that they come from.
+    pub(super) fn together(&self, value: usize, len: usize) -> Vec<Vec<usize>> {
+        let groups = self.iter().find(|l| l.makes(value));
+        match groups.and_then(|l| l.shared.as_ref()) {
+            Some(groups) => groups.clone(),
+            None => (0..len).map(|e| vec![e]).collect(),
         }
-        amplitudes
     }
 }
 
-/// The rows that differ by their thresholds alone, where there are such.
+/// The rows that differ by their thresholds alone, where there are such; not those of levels.
 fn thresholds(layer: &Layer<'_>, wish: Wish) -> Option<Vec<Vec<usize>>> {
-    if !wish.shared || !layer.is_step() || layer.exact.is_some() || layer.copies != 1 {
+    let least = match &layer.exact {
+        None => Sharing::Comparisons,
+        Some(exact) if exact.negacyclic => return None,
+        Some(_) => Sharing::Paths,
+    };
+    if wish.shared < least || !layer.is_step() || layer.copies != 1 {
         return None;
     }
     let groups = shared::groups(layer.pending);
@@ -234,19 +276,17 @@ fn thresholds(layer: &Layer<'_>, wish: Wish) -> Option<Vec<Vec<usize>>> {
 }
 
 /// The smallest and largest value of each row, whatever the values within their intervals are.
-fn extremes(pending: &Pending, intervals: &Intervals) -> Vec<(f64, f64)> {
-    let mut ends: Vec<(f64, f64)> = pending.bias.iter().map(|b| (*b, *b)).collect();
-    for (value, matrix) in &pending.terms {
-        for (row, ends) in ends.iter_mut().enumerate() {
-            for (column, weight) in matrix.row(row) {
-                let (lo, hi) = intervals.of(*value, column);
-                let (a, b) = (weight * lo, weight * hi);
-                ends.0 += a.min(b);
-                ends.1 += a.max(b);
-            }
-        }
-    }
-    ends
+fn extremes(pending: &Pending, intervals: &Intervals, bootstraps: &Bootstraps) -> Vec<(f64, f64)> {
+    let of_row = |(row, bias): (usize, &f64)| {
+        let entries = pending.terms.iter();
+        let entries = entries.flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
+        let (lo, hi) = bootstraps.ends(entries.map(|(value, element, weight)| {
+            let (lo, hi) = intervals.of(value, element);
+            (value, element, weight * lo, weight * hi)
+        }));
+        (bias + lo, bias + hi)
+    };
+    pending.bias.iter().enumerate().map(of_row).collect()
 }
 
 /// The fold of a layer that may have one.
@@ -280,6 +320,21 @@ fn lost(budget: &Budget) -> f64 {
     2.0 * budget.usual_reach() + 4.0 * libm::exp2(-1.0 - f64::from(bits))
 }
 
+/// What the phase 0 of each row of an output stands for: 0, unless that wastes much of the torus. Differences of paths have more noise
+/// than paths, so that they need all of it.
+fn middles(ends: &[(f64, f64)]) -> Vec<f64> {
+    let half = ends
+        .iter()
+        .map(|(lo, hi)| 0.5 * (hi - lo))
+        .fold(0.0, f64::max);
+    let farthest = ends.iter().map(|(lo, hi)| lo.abs().max(hi.abs()));
+    if half < LOPSIDED * farthest.fold(0.0, f64::max) {
+        ends.iter().map(|(lo, hi)| 0.5 * (lo + hi)).collect()
+    } else {
+        vec![0.0; ends.len()]
+    }
+}
+
 fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
     let bits = TABLE_BITS.min(budget.set.max_table_bits());
     let (reach, entry) = (budget.usual_reach(), libm::exp2(-1.0 - f64::from(bits)));
@@ -287,7 +342,9 @@ fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
     let farthest = |(lo, hi): &(f64, f64)| lo.abs().max(hi.abs());
     match layer.reader {
         Reader::Output(_) => {
-            let most = ends.iter().map(farthest).fold(0.0, f64::max);
+            let moved = ends.iter().zip(&layer.centres);
+            let moved = moved.map(|((lo, hi), centre)| (lo - centre, hi - centre));
+            let most = moved.map(|e| farthest(&e)).fold(0.0, f64::max);
             vec![usable(OUTPUT_REACH, most); ends.len()]
         }
         Reader::Lookup(..) if layer.is_step() => {
@@ -320,7 +377,7 @@ fn exact(
     let weight = sizes.fold(f64::INFINITY, f64::min);
     let (mut origins, mut bits, mut most) = (vec![], 1, 0.0);
     for (row, bias) in pending.bias.iter().enumerate() {
-        let (mut lo, mut hi, mut wholes) = (0.0, 0.0, vec![]);
+        let mut wholes = vec![];
         let entries = terms().flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
         for (value, element, w) in entries {
             let whole = libm::round(w / weight);
@@ -328,12 +385,9 @@ fn exact(
                 return None;
             }
             wholes.push((value, element, whole));
-            if whole > 0.0 {
-                hi += whole;
-            } else {
-                lo += whole;
-            }
         }
+        let parts = wholes.iter();
+        let (lo, hi) = bootstraps.ends(parts.map(|(v, e, whole)| (*v, *e, 0.0, *whole)));
         // A step's index 0 is the first sum that lies above 0.
         let origin = if function.is_step() {
             libm::floor(-bias / weight) + 1.0
@@ -351,11 +405,10 @@ fn exact(
         }
         origins.push(origin as i64);
     }
-    let found = Exact {
+    Exact::is_told(bits, most, budget).then(|| Exact {
         bits,
         weights: vec![weight; origins.len()],
         origins,
         negacyclic: false,
-    };
-    (0.5 * found.unit() >= budget.reach(most * budget.bootstrap)).then_some(found)
+    })
 }

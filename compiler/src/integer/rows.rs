@@ -112,7 +112,10 @@ impl Maker<'_> {
         let own = (rows.len() / layer.copies).max(1);
         for (number, (mut row, (element, above))) in rows.into_iter().zip(&served).enumerate() {
             let mut gain = layer.gains[*element];
-            let centre = layer.fold.as_ref().map_or(0.0, |f| f.centres[*element]);
+            let centre = match &layer.fold {
+                Some(fold) => fold.centres[*element],
+                None => layer.centres.get(*element).copied().unwrap_or(0.0),
+            };
             let is_copy = |row: &Row, made: &[Row]| {
                 let mut copies = made.iter().skip(number % own).step_by(own);
                 copies.any(|copy| copy.weights == row.weights)
@@ -167,7 +170,7 @@ impl Maker<'_> {
             ..Row::default()
         };
         let entries = self.entries(layer, row);
-        let mut deviations = vec![];
+        let (mut deviations, mut parts) = (vec![], vec![]);
         for e in &entries {
             let unit = e.coding.unit(e.element);
             let step = libm::exp2(f64::from(e.coding.log_delta));
@@ -180,14 +183,14 @@ impl Maker<'_> {
                 let words = (weight as i128) << e.coding.log_delta;
                 let (lo, hi) = e.coding.ends(e.element);
                 let (a, b) = (words * i128::from(lo), words * i128::from(hi));
-                made.ends.0 += a.min(b);
-                made.ends.1 += a.max(b);
+                parts.push((e.value, e.element, a, b));
             }
             // By least squares, elements weighted by how much they vary.
             let scale = e.spread.max(1e-12 * unit * unit) * step * step / (unit * unit);
             fit += weight * exact * scale;
             size += exact * exact * scale;
         }
+        made.ends = self.bootstraps.ends(parts.into_iter());
         made.variance = self.bootstraps.variance(deviations.into_iter());
         made.gain = if layer.is_output() || fit <= 0.0 {
             words
@@ -209,16 +212,16 @@ impl Maker<'_> {
     /// Whole weights: index 0 is the row's origin.
     fn exact(&self, layer: &Layer<'_>, exact: &Exact, log_delta: u32) -> Vec<Row> {
         let unit = exact.unit() * TORUS;
-        let row = |(number, origin): (usize, &i64)| {
-            let one = exact.weights[number];
+        let row = |(number, reads): (usize, Vec<u32>)| {
+            let (one, origin) = (exact.weights[number], exact.origins[number]);
             let mut made = Row {
                 gain: unit / one,
-                origin: layer.pending.bias[number] + *origin as f64 * one,
+                origin: layer.pending.bias[number] + origin as f64 * one,
                 element: number,
-                reads: vec![0],
+                reads,
                 ..Row::default()
             };
-            let mut shift = -(*origin as f64) * unit;
+            let mut shift = -(origin as f64) * unit;
             for e in self.entries(layer, number) {
                 let step = libm::exp2(f64::from(e.coding.log_delta));
                 // An operand is its offset and so many units.
@@ -230,7 +233,7 @@ impl Maker<'_> {
             made.bias = libm::round(shift / libm::exp2(f64::from(log_delta))) as i64;
             made
         };
-        exact.origins.iter().enumerate().map(row).collect()
+        exact.bootstraps(layer).into_iter().map(row).collect()
     }
 }
 
@@ -283,8 +286,8 @@ impl Reading {
         }
     }
 
-    /// Sets a row's bias so that its phases lie where they are read; false where they do not fit. A folded table's middle
-    /// is at `centre`; results are read for numbers that are so much `above` the row's.
+    /// Sets a row's bias so that its phases lie where they are read; false where they do not fit. The middle of a folded table or
+    /// of an output is at `centre`; results are read for numbers that are so much `above` the row's.
     fn place(&self, row: &mut Row, centre: f64, above: &[f64]) -> bool {
         let (lo, hi) = row.ends;
         let (unit, entry) = (1_i128 << self.log_delta, 1_i128 << self.log_entry);
@@ -303,7 +306,10 @@ impl Reading {
         let zero = -row.origin * row.gain;
         let in_units = |phase: f64| libm::round(phase / unit as f64);
         let (bias, least, most) = match self.kind {
-            Kind::Output => (in_units(-zero), -half, half - 1),
+            Kind::Output => {
+                let middle = (centre - row.origin) * row.gain;
+                (in_units(-middle), -half, half - 1)
+            }
             Kind::Step => {
                 // Index 0 begins half an entry below the phase 0: there the sign changes.
                 let bias = in_units(-zero - 0.5 * entry as f64);

@@ -3,7 +3,7 @@
 
 use super::agreement::{Decisions, Kept};
 use super::coding::{self, Budget};
-use super::intervals::{CAUTIONS, Intervals, Wish};
+use super::intervals::{CAUTIONS, Intervals, Sharing, Wish};
 use super::layers::{Layer, Layers, Reader};
 use super::levels;
 use super::network::Network;
@@ -60,10 +60,12 @@ impl Trial {
         (self.compiled.agrees, self.score)
     }
 
-    /// Whether it is to be taken instead of another one; where none keeps what was asked for, a dearer one has to be much better.
+    /// Whether it is to be taken instead of another one; where none keeps what was asked for, a dearer one has to be much better, the
+    /// more so the dearer it is.
     fn beats(&self, other: &Self) -> bool {
         if self.compiled.agrees == other.compiled.agrees && self.bootstraps() > other.bootstraps() {
-            return self.score > other.score + GAIN;
+            let dearer = self.bootstraps() / other.bootstraps().max(1.0);
+            return self.score > other.score + GAIN * dearer;
         }
         self.rank() > other.rank()
     }
@@ -101,9 +103,20 @@ impl Search<'_> {
         let mut best: Option<IntegerCompiled> = None;
         let mut tried = vec![];
         let mut last = AnalyseError(vec![]);
+        let joined = SETS.map(|set| {
+            let budget = Budget::new(set, self.options.log2_failure);
+            let of = |rest| {
+                let (joined, changed) = network.with_siblings(&budget, rest)?;
+                let statistics = statistics.renewed(&joined, &changed);
+                Some((joined, statistics))
+            };
+            [true, false].into_iter().filter_map(of).collect::<Vec<_>>()
+        });
+        let shares = network.shares() || joined.iter().any(|j| !j.is_empty());
         for (i, set) in SETS.into_iter().enumerate() {
             self.spent.set(0);
-            let trial = match self.over_cautions(set, network, statistics) {
+            let several = joined.get(i).map(Vec::as_slice).unwrap_or_default();
+            let trial = match self.best_of(set, (network, statistics), several) {
                 Ok(trial) => trial,
                 Err(error) => {
                     last = error;
@@ -118,7 +131,7 @@ impl Search<'_> {
                 best = Some(found);
             }
             // A dearer set may let one bootstrap serve more thresholds or functions.
-            if agrees && !network.shares() {
+            if agrees && !shares {
                 break;
             }
         }
@@ -131,12 +144,46 @@ impl Search<'_> {
         })
     }
 
-    /// The plan for a set with the clipping ranges that keep most.
+    /// The plan for a set: those of networks whose paths share bootstraps are cheaper, the cheapest first; the other one may be finer.
+    fn best_of(
+        &self,
+        set: TfheSet,
+        (network, statistics): (&Network, &Statistics),
+        joined: &[(Network, Statistics)],
+    ) -> Result<Trial, AnalyseError> {
+        let mut best: Option<Trial> = None;
+        for (network, statistics) in joined {
+            let Ok(trial) = self.over_cautions(set, network, statistics, &[Sharing::Paths]) else {
+                continue;
+            };
+            if trial.compiled.agrees {
+                return Ok(trial);
+            }
+            if best.as_ref().is_none_or(|b| trial.beats(b)) {
+                best = Some(trial);
+            }
+        }
+        // One lookup for several thresholds is cheaper; one for each may be finer.
+        let shared = if network.shares() {
+            &[Sharing::Comparisons, Sharing::None][..]
+        } else {
+            &[Sharing::None]
+        };
+        match (self.over_cautions(set, network, statistics, shared), best) {
+            (Ok(found), Some(joined)) if !found.beats(&joined) => Ok(joined),
+            (Err(_), Some(joined)) => Ok(joined),
+            (found, _) => found,
+        }
+    }
+
+    /// The plan for a set with the clipping ranges that keep most; whether one bootstrap serves several thresholds is as `shared`
+    /// says, the cheapest first.
     fn over_cautions(
         &self,
         set: TfheSet,
         network: &Network,
         statistics: &Statistics,
+        shared: &[Sharing],
     ) -> Result<Trial, AnalyseError> {
         let mut best: Option<Trial> = None;
         let mut last = AnalyseError(vec![]);
@@ -146,12 +193,6 @@ impl Search<'_> {
             // Layers of many elements, as of images, have some that hardly vary.
             forms = forms.map(|(own, folded)| (!own, folded));
         }
-        // One lookup for several thresholds or functions is cheaper; one for each may be finer.
-        let shared = if network.shares() {
-            &[true, false][..]
-        } else {
-            &[false]
-        };
         let all = shared.iter().flat_map(|s| forms.map(|(o, f)| (*s, o, f)));
         for (shared, own, folded) in all {
             let cautions = match &best {

@@ -5,11 +5,14 @@
 //! Rows that differ by constants alone are compared by one lookup, as long as the index and all places that are read lie
 //! on one turn of the torus.
 //!
-//! The errors of what one bootstrap yields are not independent: in sums they count as if they were all alike.
+//! The errors of what one bootstrap yields are not independent: in sums they count as if they were all alike. Nor are the truth values:
+//! where a threshold is met, all smaller ones are, so that sums of them have fewer values.
 
 use super::network::{Kind, Network};
 use crate::lower::network::pending::Pending;
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::ops::{Add, Sub};
 
 /// Outputs of one bootstrap, at most.
 const MOST: usize = 256;
@@ -53,34 +56,79 @@ impl Network {
 }
 
 /// Which elements of values come from one bootstrap: for each such value the one that makes it, and for each element the number of
-/// its bootstrap there.
+/// its bootstrap there, and its place among the thresholds of that, if it is one.
 #[derive(Default)]
-pub(super) struct Bootstraps(BTreeMap<usize, (usize, Vec<usize>)>);
+pub(super) struct Bootstraps(BTreeMap<usize, (usize, Vec<(usize, Option<usize>)>)>);
+
+/// The value that makes a bootstrap, and its number.
+type Bootstrap = (usize, usize);
 
 impl Bootstraps {
-    /// Notes that each group of a value's elements comes from one bootstrap.
+    /// Notes that each group of a value's elements, by ascending constants, comes from one bootstrap.
     pub(super) fn note(&mut self, value: usize, groups: &[Vec<usize>]) {
-        let mut numbers = vec![0; groups.iter().map(Vec::len).sum()];
+        let mut numbers = vec![(0, None); groups.iter().map(Vec::len).sum()];
         for (number, rows) in groups.iter().enumerate() {
-            rows.iter().for_each(|row| numbers[*row] = number);
+            let places = rows.iter().enumerate();
+            places.for_each(|(place, row)| numbers[*row] = (number, Some(place)));
         }
         self.0.insert(value, (value, numbers));
     }
 
     /// Notes that each of a value's elements comes from the bootstrap of another one's.
     pub(super) fn note_joint(&mut self, value: usize, maker: usize, len: usize) {
-        self.0.insert(value, (maker, (0..len).collect()));
+        let numbers = (0..len).map(|number| (number, None));
+        self.0.insert(value, (maker, numbers.collect()));
+    }
+
+    /// The bootstrap of an element, if it makes others too, and the element's place among its thresholds.
+    fn of(&self, value: usize, element: usize) -> Option<(Bootstrap, Option<usize>)> {
+        let (maker, numbers) = self.0.get(&value)?;
+        let (number, place) = numbers.get(element)?;
+        Some(((*maker, *number), *place))
+    }
+
+    /// The smallest and the largest sum of parts from (value, element, parts where it is at its lower and at its upper end). Of
+    /// one bootstrap's elements those with larger constants are at their upper ends first.
+    pub(super) fn ends<T: Copy + Default + PartialOrd + Add<Output = T> + Sub<Output = T>>(
+        &self,
+        parts: impl Iterator<Item = (usize, usize, T, T)>,
+    ) -> (T, T) {
+        let less = |a: T, b: T| if b < a { b } else { a };
+        let more = |a: T, b: T| if b > a { b } else { a };
+        let mut together: BTreeMap<Bootstrap, Vec<(usize, T, T)>> = BTreeMap::new();
+        let mut sum = (T::default(), T::default());
+        for (value, element, lower, upper) in parts {
+            match self.of(value, element) {
+                Some((bootstrap, Some(place))) => {
+                    let list = together.entry(bootstrap).or_default();
+                    list.push((place, lower, upper));
+                }
+                _ => sum = (sum.0 + less(lower, upper), sum.1 + more(lower, upper)),
+            }
+        }
+        for mut list in together.into_values() {
+            list.sort_by_key(|(place, _, _)| Reverse(*place));
+            let lowest = list
+                .iter()
+                .fold(T::default(), |s, (_, lower, _)| s + *lower);
+            let (mut at, mut least, mut most) = (lowest, lowest, lowest);
+            for (_, lower, upper) in list {
+                at = at + (upper - lower);
+                (least, most) = (less(least, at), more(most, at));
+            }
+            sum = (sum.0 + least, sum.1 + most);
+        }
+        sum
     }
 
     /// The variance of a sum, at most, from (value, element, deviation): deviations of elements of one bootstrap are added
     /// up, squares of the others.
     pub(super) fn variance(&self, parts: impl Iterator<Item = (usize, usize, f64)>) -> f64 {
-        let mut together: BTreeMap<(usize, usize), f64> = BTreeMap::new();
+        let mut together: BTreeMap<Bootstrap, f64> = BTreeMap::new();
         let mut sum = 0.0;
         for (value, element, deviation) in parts {
-            let found = self.0.get(&value);
-            match found.and_then(|(maker, n)| Some((*maker, *n.get(element)?))) {
-                Some(bootstrap) => {
+            match self.of(value, element) {
+                Some((bootstrap, _)) => {
                     *together.entry(bootstrap).or_default() += deviation.abs();
                 }
                 None => sum += deviation * deviation,
@@ -133,5 +181,23 @@ mod tests {
         let variance = |parts: &[(usize, usize, f64)]| bootstraps.variance(parts.iter().copied());
         assert_eq!(variance(&[(5, 0, 1.0), (6, 0, -2.0)]), 9.0);
         assert_eq!(variance(&[(5, 0, 1.0), (6, 1, -2.0)]), 5.0);
+    }
+    #[test]
+    fn thresholds_of_one_bootstrap_are_met_one_after_the_other() {
+        let mut bootstraps = Bootstraps::default();
+        // Of the first three elements, 1 has the largest constant and 2 the smallest.
+        bootstraps.note(3, &[vec![2, 0, 1], vec![3]]);
+        let ends = |weights: [f64; 4]| {
+            let parts = weights.into_iter().enumerate();
+            bootstraps.ends(parts.map(|(e, w)| (3, e, 0.0, w)))
+        };
+        assert_eq!(ends([1.0, 1.0, 1.0, 1.0]), (0.0, 4.0));
+        // 1 without 0, and 0 without 2, but not 0 without 1.
+        assert_eq!(ends([-1.0, 1.0, 0.0, 0.0]), (0.0, 1.0));
+        assert_eq!(ends([1.0, -1.0, 0.0, 0.0]), (-1.0, 0.0));
+        assert_eq!(ends([2.0, -1.0, -3.0, 0.0]), (-2.0, 1.0));
+        assert_eq!(ends([-1.0, 1.0, 0.0, -1.0]), (-1.0, 1.0));
+        let other = [(4, 0, 1_i128, -1), (4, 1, 0, 2)];
+        assert_eq!(bootstraps.ends(other.into_iter()), (-1, 3));
     }
 }

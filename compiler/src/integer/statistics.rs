@@ -82,6 +82,35 @@ impl Statistics {
         })
     }
 
+    /// Those of a network in which some lookups, by ascending number, are others, and what all others read is the same.
+    pub(super) fn renewed(&self, network: &Network, values: &[usize]) -> Self {
+        let mut samples = Vec::clone(&self.samples);
+        let (mut spreads, mut sums) = (self.spreads.clone(), self.sums.clone());
+        for v in values {
+            let Some(Kind::Lookup { operand, function }) = network.values.get(*v).map(|v| &v.kind)
+            else {
+                continue;
+            };
+            let found: Vec<Vec<f64>> = samples.par_iter().map(|s| apply(operand, s)).collect();
+            let of = |value: &dyn Fn(f64) -> f64| -> Vec<Spread> {
+                let elements = 0..operand.bias.len();
+                let row = |e: usize| spread(found.iter().map(|x| value(x[e])));
+                elements.map(row).collect()
+            };
+            sums[*v] = of(&|x| x);
+            spreads[*v] = of(&|x| function.eval(x));
+            for (sample, x) in samples.iter_mut().zip(&found) {
+                sample[*v] = x.iter().map(|x| function.eval(*x)).collect();
+            }
+        }
+        Self {
+            samples: Arc::new(samples),
+            spreads,
+            sums,
+            outputs: self.outputs.clone(),
+        }
+    }
+
     /// Those of a network with twice the copies of a value.
     pub(super) fn doubled(&self, value: usize) -> Self {
         let mut samples = Vec::clone(&self.samples);

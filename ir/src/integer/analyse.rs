@@ -104,6 +104,8 @@ struct Entries {
     lo: i64,
     hi: i64,
     stride: i64,
+    /// Whether all there is to them is a sign that changes at index 0, and the larger one comes last.
+    rises: Option<bool>,
 }
 
 /// What is known of a register.
@@ -166,6 +168,7 @@ impl<'p> Analysis<'p> {
             log_delta: port.log_delta,
             made: None,
             shared: None,
+            turn: None,
         };
         self.sources.extend(std::iter::repeat_n(source, length));
         let known = Known {
@@ -350,6 +353,7 @@ impl<'p> Analysis<'p> {
                 known.hi.push(found.hi);
                 known.stride.push(found.stride);
                 self.sources.push(Source {
+                    turn: found.rises.map(|rises| (-read, rises)),
                     lo: found.lo,
                     hi: found.hi,
                     stride: found.stride,
@@ -372,11 +376,20 @@ impl<'p> Analysis<'p> {
             lo: i64::MAX,
             hi: i64::MIN,
             stride: 0,
+            rises: None,
         };
         let first = values.at(lo);
+        // The sign alone, as long as all entries are what they are to their side of index 0.
+        let mut is_sign = lo < 0 && hi >= 0 && first != 0;
         let mut i = lo;
         while i <= hi {
             let value = values.at(i);
+            let below = if i < 0 {
+                Some(value)
+            } else {
+                value.checked_neg()
+            };
+            is_sign &= below == Some(first);
             found.lo = found.lo.min(value);
             found.hi = found.hi.max(value);
             if found.stride != 1 {
@@ -386,6 +399,7 @@ impl<'p> Analysis<'p> {
             }
             i += every.max(1);
         }
+        found.rises = is_sign.then_some(first < 0);
         self.entries.insert(key, found);
         Some(found)
     }

@@ -22,6 +22,8 @@ pub(super) struct Source {
     pub(super) made: Option<(u32, u32)>,
     /// Where its bootstrap made other sources too, the first of them: their errors are no independent ones.
     pub(super) shared: Option<u32>,
+    /// Where all there is to it is a sign: the index of its bootstrap from which on it is the other one, and whether that is `hi`.
+    pub(super) turn: Option<(i64, bool)>,
 }
 
 /// A sum of words of sources, and a constant phase.
@@ -154,9 +156,12 @@ impl Form {
         })
     }
 
-    /// The interval of the form, sources taken as independent; `None` where it overflows.
+    /// The interval of the form, sources taken as independent but for signs that one bootstrap tells: these turn one after the
+    /// other as its index grows. `None` where it overflows.
     pub(super) fn phases(&self, sources: &[Source]) -> Option<Phases> {
         let (mut lo, mut hi, mut stride) = (self.constant, self.constant, 0_i128);
+        // For each bootstrap, what its signs sum up to at the smallest index, and by how much each turn changes that.
+        let mut signs: BTreeMap<u32, (i128, Vec<(i64, i128)>)> = BTreeMap::new();
         for (id, weight) in &self.terms {
             let source = sources.get(*id as usize)?;
             let unit = i128::from(*weight).checked_mul(1_i128 << source.log_delta)?;
@@ -164,9 +169,28 @@ impl Form {
                 unit.checked_mul(i128::from(source.lo))?,
                 unit.checked_mul(i128::from(source.hi))?,
             );
+            stride = gcd(stride, unit.checked_mul(i128::from(source.stride))?);
+            if let (Some(first), Some((index, rises))) = (source.shared, source.turn) {
+                let (before, after) = if rises { (a, b) } else { (b, a) };
+                let (sum, turns) = signs.entry(first).or_default();
+                *sum = sum.checked_add(before)?;
+                turns.push((index, after.checked_sub(before)?));
+                continue;
+            }
             lo = lo.checked_add(a.min(b))?;
             hi = hi.checked_add(a.max(b))?;
-            stride = gcd(stride, unit.checked_mul(i128::from(source.stride))?);
+        }
+        for (mut sum, mut turns) in signs.into_values() {
+            turns.sort_unstable();
+            let (mut least, mut most) = (sum, sum);
+            for together in turns.chunk_by(|a, b| a.0 == b.0) {
+                for (_, change) in together {
+                    sum = sum.checked_add(*change)?;
+                }
+                (least, most) = (least.min(sum), most.max(sum));
+            }
+            lo = lo.checked_add(least)?;
+            hi = hi.checked_add(most)?;
         }
         Some(Phases { lo, hi, stride })
     }
@@ -292,7 +316,44 @@ mod tests {
             log_delta: 2,
             made: None,
             shared: None,
+            turn: None,
         }
+    }
+
+    #[test]
+    fn signs_that_one_bootstrap_tells_turn_one_after_the_other() {
+        let sign = |shared, turn| Source {
+            made: Some((0, 0)),
+            shared,
+            turn,
+            ..source(-1, 1, 2)
+        };
+        let one = |index| sign(Some(0), Some((index, true)));
+        let sources = [
+            one(-1),
+            one(-4),
+            sign(Some(0), Some((-4, false))),
+            sign(None, Some((0, true))),
+        ];
+        let ends = |weights: [i64; 4]| {
+            let form = Form {
+                terms: (0..4).zip(weights).filter(|(_, w)| *w != 0).collect(),
+                constant: 8,
+            };
+            let phases = form.phases(&sources).unwrap();
+            assert_eq!(phases.stride, 8);
+            // In units of a weight.
+            ((phases.lo - 8) / 4, (phases.hi - 8) / 4)
+        };
+        // From -4 on the second is 1, from -1 on the first too.
+        assert_eq!(ends([1, 1, 0, 0]), (-2, 2));
+        assert_eq!(ends([1, -1, 0, 0]), (-2, 0));
+        assert_eq!(ends([-1, 1, 0, 0]), (0, 2));
+        // Two that turn at one index never differ from what they are together.
+        assert_eq!(ends([0, 1, 1, 0]), (0, 0));
+        assert_eq!(ends([0, 1, -1, 0]), (-2, 2));
+        // Others turn when they please.
+        assert_eq!(ends([-1, 1, 0, 1]), (-1, 3));
     }
 
     #[test]
