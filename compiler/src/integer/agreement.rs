@@ -2,6 +2,7 @@
 //! whole numbers that labels, positions, truth values and signs are.
 
 use super::error::IntegerError;
+use super::network::Network;
 use crate::pass::PassError;
 use cipherloom_ir::integer::{IntegerPlan, IntegerSimulator};
 use cipherloom_ir::tensor::{Function, Module, Op, Output, eval};
@@ -64,6 +65,12 @@ impl Decisions {
                 .push(decisions.rules.iter().map(one).collect());
         }
         Ok(decisions)
+    }
+
+    /// Whether a network puts out a single number as it is, of which the decision is the sign alone.
+    pub(super) fn are_of_number(&self, network: &Network) -> bool {
+        let mut outputs = self.rules.iter().zip(&network.outputs);
+        outputs.any(|((_, rule), o)| *rule == Rule::Largest(0.0) && o.value.bias.len() == 1)
     }
 
     /// By how much each decision of a sample leads in a run.

@@ -16,6 +16,19 @@ const WHOLE: (usize, i32) = (12, 4);
 /// So many weights of all elements of one bootstrap, at most.
 const MOST_WHOLE: usize = 48;
 
+/// The least variance of truth values: what no sample shows, as a leaf that none reaches, counts as if one of a thousand did.
+pub(super) const LEAST_OF_TRUTHS: f64 = 1e-3;
+
+/// What is known of a value beside its readers.
+pub(super) struct Known<'a> {
+    /// The variance of its noise.
+    pub(super) bootstrap: f64,
+    /// The least variance of its elements, as a part of their range.
+    pub(super) least: f64,
+    /// Its elements by the bootstraps that they come from.
+    pub(super) groups: &'a [Vec<usize>],
+}
+
 /// What is read of a value: for each element the weights that the rows of layers give it, over its whole range, as parts
 /// of the torus, and how much an error counts there.
 pub(super) struct Readers(Vec<Vec<(f64, f64)>>);
@@ -47,12 +60,7 @@ impl Readers {
 
     /// The amplitude of each element at which rounded weights and noise together bring the smallest error. Elements of one bootstrap,
     /// as in `groups`, have one.
-    pub(super) fn amplitudes(
-        &self,
-        spreads: &[Spread],
-        bootstrap: f64,
-        groups: &[Vec<usize>],
-    ) -> Vec<f64> {
+    pub(super) fn amplitudes(&self, spreads: &[Spread], known: Known<'_>) -> Vec<f64> {
         let steps = ((LEAST - 1.0) * STEPS) as i32;
         let one = |group: &Vec<usize>| {
             let usual = (0..=steps).map(|i| libm::exp2(-1.0 - f64::from(i) / STEPS));
@@ -64,8 +72,8 @@ impl Readers {
             let mut best = (0.5, f64::INFINITY);
             for amplitude in usual.chain(whole) {
                 let errors = group.iter().map(|e| {
-                    let known = (relative(&spreads[*e]), bootstrap);
-                    error(&self.0[*e], amplitude, known)
+                    let spread = relative(&spreads[*e], known.least);
+                    error(&self.0[*e], amplitude, (spread, known.bootstrap))
                 });
                 let error = errors.sum();
                 if error < best.1 {
@@ -74,22 +82,22 @@ impl Readers {
             }
             best.0
         };
-        let found: Vec<f64> = groups.par_iter().map(one).collect();
+        let found: Vec<f64> = known.groups.par_iter().map(one).collect();
         let mut amplitudes = vec![0.5; self.0.len()];
-        for (group, found) in groups.iter().zip(found) {
+        for (group, found) in known.groups.iter().zip(found) {
             group.iter().for_each(|e| amplitudes[*e] = found);
         }
         amplitudes
     }
 }
 
-/// The variance of an element as a part of its range.
-fn relative(spread: &Spread) -> f64 {
+/// The variance of an element as a part of its range, at least so much.
+fn relative(spread: &Spread, least: f64) -> f64 {
     let width = spread.hi - spread.lo;
     if width > 0.0 {
-        spread.variance / (width * width)
+        least.max(spread.variance / (width * width))
     } else {
-        0.0
+        least
     }
 }
 
@@ -108,6 +116,14 @@ fn error(readers: &[(f64, f64)], amplitude: f64, (spread, bootstrap): (f64, f64)
 mod tests {
     use super::*;
 
+    fn known(groups: &[Vec<usize>]) -> Known<'_> {
+        Known {
+            bootstrap: 1e-8,
+            least: 0.0,
+            groups,
+        }
+    }
+
     #[test]
     fn one_reader_takes_a_whole_weight() {
         let spread = Spread {
@@ -116,14 +132,34 @@ mod tests {
             mean: 0.5,
             variance: 0.1,
         };
-        let bootstrap = 1e-8;
-        let found = Readers(vec![vec![(0.03, 1.0)]]).amplitudes(&[spread], bootstrap, &[vec![0]]);
+        let found = Readers(vec![vec![(0.03, 1.0)]]).amplitudes(&[spread], known(&[vec![0]]));
         assert_eq!(found, [0.03]);
         // Weights that fit no common unit are smaller than their range, and larger than noise.
         let several = vec![(0.03, 1.0), (-0.0171, 1.0), (0.0223, 1.0)];
-        let found = Readers(vec![several]).amplitudes(&[spread], bootstrap, &[vec![0]])[0];
+        let found = Readers(vec![several]).amplitudes(&[spread], known(&[vec![0]]))[0];
         assert!(found < 0.01 && found > 1e-4, "{found}");
     }
+
+    #[test]
+    fn what_no_sample_shows_keeps_its_weight() {
+        let spread = Spread {
+            lo: 0.0,
+            hi: 0.0,
+            mean: 0.0,
+            variance: 0.0,
+        };
+        let readers = Readers(vec![vec![(0.03, 1.0)]]);
+        let groups = [vec![0]];
+        let of = |least| {
+            let known = Known {
+                least,
+                ..known(&groups)
+            };
+            libm::round(0.03 / readers.amplitudes(&[spread], known)[0])
+        };
+        assert_eq!((of(0.0), of(LEAST_OF_TRUTHS)), (0.0, 1.0));
+    }
+
     #[test]
     fn elements_of_one_bootstrap_have_one_amplitude() {
         let spread = Spread {
@@ -134,7 +170,7 @@ mod tests {
         };
         let readers = Readers([0.3, 0.06, 0.2].map(|w| vec![(w, 1.0)]).to_vec());
         let groups = [vec![0, 1], vec![2]];
-        let found = readers.amplitudes(&[spread; 3], 1e-8, &groups);
+        let found = readers.amplitudes(&[spread; 3], known(&groups));
         // The smaller weight is whole too.
         assert!((found[0] - 0.06).abs() < 1e-12 && found[1] == found[0]);
         assert_eq!(found[2], 0.2);

@@ -4,7 +4,7 @@
 //! integer weights that follow small and coarse, a small one makes them large, so that the noise of the element grows. The
 //! amplitude is chosen where both errors together are smallest ([`Readers`]).
 
-use super::amplitude::Readers;
+use super::amplitude::{Known, LEAST_OF_TRUTHS, Readers};
 use super::grids::Grid;
 use super::intervals::Intervals;
 use super::layers::Layers;
@@ -247,8 +247,15 @@ pub(super) fn choose(
                     Some(amplitude) => vec![amplitude; value.len],
                     None => Readers::of(v, value.len, layers, intervals).amplitudes(
                         &statistics.spreads[v],
-                        budget.bootstrap,
-                        &layers.together(v, value.len),
+                        Known {
+                            bootstrap: budget.bootstrap,
+                            least: if value.is_step() {
+                                LEAST_OF_TRUTHS
+                            } else {
+                                0.0
+                            },
+                            groups: &layers.together(v, value.len),
+                        },
                     ),
                 };
                 let negacyclic = layers.iter().any(|l| l.makes(v) && l.is_negacyclic());

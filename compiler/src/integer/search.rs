@@ -152,6 +152,11 @@ impl Search<'_> {
         joined: &[(Network, Statistics)],
     ) -> Result<Trial, AnalyseError> {
         let mut best: Option<Trial> = None;
+        let joined = match self.decisions.are_of_number(network) && self.evidence.tail.is_none() {
+            // Nothing tells how precise it has to be, and one lookup for each path is finer.
+            true => &[],
+            false => joined,
+        };
         for (network, statistics) in joined {
             let Ok(trial) = self.over_cautions(set, network, statistics, &[Sharing::Paths]) else {
                 continue;
