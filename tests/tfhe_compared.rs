@@ -80,9 +80,9 @@ fn run(program: &str, whole: bool, bootstraps: u64) -> (Model, IntegerPlan, Vec<
 
 #[test]
 fn whole_numbers_are_compared_as_in_clear() {
-    // Three comparisons; three more of one input's elements, and a count for each of them; three signs.
+    // Three comparisons; three more of one input's elements, and one bootstrap that tells which of them it is; three signs.
     let program = "output greater = a > b\noutput first = argmax(a)\noutput signs = sign(a - b)\n";
-    let (model, plan, runs) = run(program, true, 3 + 6 + 3);
+    let (model, plan, runs) = run(program, true, 3 + 4 + 3);
     for run in runs {
         let clear = eval(model.module(), &run.sample).unwrap();
         let exact = IntegerSimulator::new(&plan).run_integers(&run.integers, None);

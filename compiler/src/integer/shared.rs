@@ -55,10 +55,17 @@ impl Network {
     }
 }
 
-/// Which elements of values come from one bootstrap: for each such value the one that makes it, and for each element the number of
-/// its bootstrap there, and its place among the thresholds of that, if it is one.
+/// Which elements of values come from one bootstrap, by value.
 #[derive(Default)]
-pub(super) struct Bootstraps(BTreeMap<usize, (usize, Vec<(usize, Option<usize>)>)>);
+pub(super) struct Bootstraps(BTreeMap<usize, Made>);
+
+/// How the elements of a value are made.
+struct Made {
+    /// The value whose bootstraps make them.
+    maker: usize,
+    /// For each element the number of its bootstrap there, and its place among the thresholds of that, if it is one.
+    numbers: Vec<(usize, Option<usize>)>,
+}
 
 /// The value that makes a bootstrap, and its number.
 type Bootstrap = (usize, usize);
@@ -71,20 +78,21 @@ impl Bootstraps {
             let places = rows.iter().enumerate();
             places.for_each(|(place, row)| numbers[*row] = (number, Some(place)));
         }
-        self.0.insert(value, (value, numbers));
+        let maker = value;
+        self.0.insert(value, Made { maker, numbers });
     }
 
     /// Notes that each of a value's elements comes from the bootstrap of another one's.
     pub(super) fn note_joint(&mut self, value: usize, maker: usize, len: usize) {
-        let numbers = (0..len).map(|number| (number, None));
-        self.0.insert(value, (maker, numbers.collect()));
+        let numbers = (0..len).map(|number| (number, None)).collect();
+        self.0.insert(value, Made { maker, numbers });
     }
 
     /// The bootstrap of an element, if it makes others too, and the element's place among its thresholds.
     fn of(&self, value: usize, element: usize) -> Option<(Bootstrap, Option<usize>)> {
-        let (maker, numbers) = self.0.get(&value)?;
-        let (number, place) = numbers.get(element)?;
-        Some(((*maker, *number), *place))
+        let made = self.0.get(&value)?;
+        let (number, place) = made.numbers.get(element)?;
+        Some(((made.maker, *number), *place))
     }
 
     /// The smallest and the largest sum of parts from (value, element, parts where it is at its lower and at its upper end). Of

@@ -97,7 +97,7 @@ fn comparisons_of_whole_numbers_have_no_index_error() {
     assert_eq!(found[2], [("step", 15, 0), ("step", 6, 0), ("step", 6, 0)]);
     assert_eq!(found[3..5], [three.clone(), three.clone()]);
     assert_eq!(found[5], [("sign", 3, 0)]);
-    assert_eq!(found[6], [("step", 3, 0), ("step", 3, 0), ("step", 3, 0)]);
+    assert_eq!(found[6], [("step", 3, 0), ("step", 3, 0), ("step", 1, 0)]);
     assert_eq!(found[7][0], three[0]);
     assert_eq!(found[8], three);
     for case in OF_WHOLES.iter() {
