@@ -208,8 +208,8 @@ fn networks_keep_their_accuracy_on_whole_sets() {
             // Seconds on one thread.
             let limit = match name {
                 // Exact maxima over windows of four take eight lookups for each, not four.
-                "digits-cnn-maxpool" => 32.0,
-                name if name.starts_with("digits-cnn") => 17.0,
+                "digits-cnn-maxpool" => 14.0,
+                name if name.starts_with("digits-cnn") => 7.0,
                 "digits-mlp-square" => 1.0,
                 _ => 0.5,
             };
