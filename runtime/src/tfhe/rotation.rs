@@ -18,6 +18,9 @@ use ::tfhe::core_crypto::prelude::{ComputationBuffers, Polynomial};
 /// Frequencies that are multiplied at a time: those of a key's matrix stay in the nearest cache for all accumulators.
 const BLOCK: usize = 64;
 
+/// Vectors of numbers that are summed up in registers; a block holds a whole number of them, whatever the vectors' width is.
+const RUN: usize = 8;
+
 /// Room for external products of several accumulators.
 pub(super) struct Scratch {
     digits: Vec<u64>,
@@ -173,19 +176,14 @@ impl pulp::WithSimd for Products<'_> {
             let block = start..self.length.min(start + BLOCK);
             for vector in self.vectors.iter_mut() {
                 for (column, products) in self.products.chunks_mut(BLOCK).enumerate() {
-                    for (run, sums) in S::as_mut_simd_c64s(products)
-                        .0
-                        .as_chunks_mut()
-                        .0
-                        .iter_mut()
-                        .enumerate()
-                    {
+                    let (sums, _) = S::as_mut_simd_c64s(products).0.as_chunks_mut();
+                    for (run, sums) in sums.iter_mut().enumerate() {
                         for (row, factors) in vector.chunks(self.length).enumerate() {
                             let place = (row * columns + column) * self.length;
                             let polynomial = &self.matrix[place..][block.clone()];
-                            let a = S::as_simd_c64s(polynomial).0.as_chunks().0.get(run);
-                            let factors = S::as_simd_c64s(&factors[block.clone()]).0;
-                            if let (Some(a), Some(b)) = (a, factors.as_chunks().0.get(run)) {
+                            let factors = &factors[block.clone()];
+                            let pair = (at::<S>(polynomial, run), at::<S>(factors, run));
+                            if let (Some(a), Some(b)) = pair {
                                 multiply_add(simd, sums, a, b, row > 0);
                             }
                         }
@@ -200,8 +198,11 @@ impl pulp::WithSimd for Products<'_> {
     }
 }
 
-/// Vectors of numbers that are summed up in registers.
-const RUN: usize = 8;
+/// A run of numbers.
+#[inline(always)]
+fn at<S: pulp::Simd>(numbers: &[c64], run: usize) -> Option<&[S::c64s; RUN]> {
+    S::as_simd_c64s(numbers).0.as_chunks().0.get(run)
+}
 
 /// Adds products to the sums, or begins these.
 #[inline(always)]
@@ -233,6 +234,14 @@ mod tests {
             x ^ (x >> 31)
         };
         (1..=count as u64).map(word).collect()
+    }
+
+    #[test]
+    fn all_sets_decompose_into_one_digit() {
+        for set in cipherloom_ir::integer::SETS {
+            assert_eq!(set.pbs_level, 1, "{}", set.name);
+            assert!(set.polynomial_size() / 2 >= BLOCK, "{}", set.name);
+        }
     }
 
     #[test]
