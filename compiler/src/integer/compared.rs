@@ -86,8 +86,7 @@ fn sides(differences: &Pending) -> Option<BTreeMap<usize, Copy>> {
     let count = differences.bias.len();
     let mut sides = BTreeMap::new();
     for (row, bias) in differences.bias.iter().enumerate() {
-        let terms = differences.terms.iter();
-        let mut entries = terms.flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
+        let mut entries = differences.row(row);
         let (Some(one), Some(other), None) = (entries.next(), entries.next(), entries.next())
         else {
             return None;

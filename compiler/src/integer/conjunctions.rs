@@ -41,10 +41,8 @@ impl Network {
 }
 
 fn path(operand: &Pending, row: usize) -> Option<Path> {
-    let terms = operand.terms.iter();
-    let mut entries: Vec<((usize, usize), f64)> = terms
-        .flat_map(|(v, m)| m.row(row).map(|(e, w)| ((*v, e), w)))
-        .collect();
+    let entries = operand.row(row).map(|(v, e, w)| ((v, e), w));
+    let mut entries: Vec<((usize, usize), f64)> = entries.collect();
     entries.sort_by_key(|(truth, _)| *truth);
     let one = entries.first()?.1.abs();
     let alike = |(_, w): &((usize, usize), f64)| (w.abs() - one).abs() <= 1e-9 * one;

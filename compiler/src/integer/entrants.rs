@@ -39,10 +39,7 @@ impl Builder<'_> {
     ) -> Option<BTreeMap<usize, Copy>> {
         let mut found = BTreeMap::new();
         for row in used {
-            let mut entries = operand
-                .terms
-                .iter()
-                .flat_map(|(v, m)| m.row(*row).map(|(e, w)| (*v, e, w)));
+            let mut entries = operand.row(*row);
             let (value, element, factor) = entries.next()?;
             if entries.next().is_some() {
                 return None;

@@ -278,9 +278,7 @@ fn thresholds(layer: &Layer<'_>, wish: Wish) -> Option<Vec<Vec<usize>>> {
 /// The smallest and largest value of each row, whatever the values within their intervals are.
 fn extremes(pending: &Pending, intervals: &Intervals, bootstraps: &Bootstraps) -> Vec<(f64, f64)> {
     let of_row = |(row, bias): (usize, &f64)| {
-        let entries = pending.terms.iter();
-        let entries = entries.flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
-        let (lo, hi) = bootstraps.ends(entries.map(|(value, element, weight)| {
+        let (lo, hi) = bootstraps.ends(pending.row(row).map(|(value, element, weight)| {
             let (lo, hi) = intervals.of(value, element);
             (value, element, weight * lo, weight * hi)
         }));
@@ -317,7 +315,7 @@ fn fold(
 /// How much of the torus an index of a plain table may be off, in both directions.
 fn lost(budget: &Budget) -> f64 {
     let bits = TABLE_BITS.min(budget.set.max_table_bits());
-    2.0 * budget.usual_reach() + 4.0 * libm::exp2(-1.0 - f64::from(bits))
+    2.0 * budget.usual_reach() + 4.0 * unit(bits)
 }
 
 /// What the phase 0 of each row of an output stands for: 0, unless that wastes much of the torus. Differences of paths have more noise
@@ -337,7 +335,7 @@ fn middles(ends: &[(f64, f64)]) -> Vec<f64> {
 
 fn gains(layer: &Layer<'_>, ends: &[(f64, f64)], budget: &Budget) -> Vec<f64> {
     let bits = TABLE_BITS.min(budget.set.max_table_bits());
-    let (reach, entry) = (budget.usual_reach(), libm::exp2(-1.0 - f64::from(bits)));
+    let (reach, entry) = (budget.usual_reach(), unit(bits));
     let usable = |part: f64, width: f64| if width > 0.0 { part / width } else { 1.0 };
     let farthest = |(lo, hi): &(f64, f64)| lo.abs().max(hi.abs());
     match layer.reader {
@@ -370,7 +368,7 @@ fn exact(
     };
     let pending = layer.pending;
     let terms = || pending.terms.iter().filter(|(_, m)| m.entries() > 0);
-    if !terms().all(|(v, _)| network.values[*v].is_step()) {
+    if !network.reads_truths(pending) {
         return None;
     }
     let sizes = terms().flat_map(|(_, m)| m.values.iter().map(|w| w.abs()));
@@ -378,8 +376,7 @@ fn exact(
     let (mut origins, mut bits, mut most) = (vec![], 1, 0.0);
     for (row, bias) in pending.bias.iter().enumerate() {
         let mut wholes = vec![];
-        let entries = terms().flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
-        for (value, element, w) in entries {
+        for (value, element, w) in pending.row(row) {
             let whole = libm::round(w / weight);
             if whole.abs() > MOST_EXACT || (whole * weight - w).abs() > 1e-9 * weight {
                 return None;

@@ -260,10 +260,8 @@ pub(super) fn exact(
         negacyclic: matches!(reading, Reading::Difference { .. }),
     };
     for (row, bias) in layer.pending.bias.iter().enumerate() {
-        let terms = layer.pending.terms.iter();
-        let entries = terms.flat_map(|(v, m)| m.row(row).map(|(e, w)| (*v, e, w)));
         let (mut sum, mut variance, mut ends) = (0.0, 0.0, None);
-        for (v, element, weight) in entries {
+        for (v, element, weight) in layer.pending.row(row) {
             let levels = network.values[v].levels.as_ref()?;
             if !levels.distance {
                 sum += weight;

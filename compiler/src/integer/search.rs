@@ -103,14 +103,17 @@ impl Search<'_> {
         let mut best: Option<IntegerCompiled> = None;
         let mut tried = vec![];
         let mut last = AnalyseError(vec![]);
+        // Of a number that is put out nothing tells how precise it has to be, and one lookup for each path is finer.
+        let decides = !self.decisions.are_of_number(network) || self.evidence.tail.is_some();
+        let ways = if decides { &[true, false][..] } else { &[] };
         let joined = SETS.map(|set| {
             let budget = Budget::new(set, self.options.log2_failure);
-            let of = |rest| {
-                let (joined, changed) = network.with_siblings(&budget, rest)?;
+            let of = |rest: &bool| {
+                let (joined, changed) = network.with_siblings(&budget, *rest)?;
                 let statistics = statistics.renewed(&joined, &changed);
                 Some((joined, statistics))
             };
-            [true, false].into_iter().filter_map(of).collect::<Vec<_>>()
+            ways.iter().filter_map(of).collect::<Vec<_>>()
         });
         let shares = network.shares() || joined.iter().any(|j| !j.is_empty());
         for (i, set) in SETS.into_iter().enumerate() {
@@ -152,11 +155,6 @@ impl Search<'_> {
         joined: &[(Network, Statistics)],
     ) -> Result<Trial, AnalyseError> {
         let mut best: Option<Trial> = None;
-        let joined = match self.decisions.are_of_number(network) && self.evidence.tail.is_none() {
-            // Nothing tells how precise it has to be, and one lookup for each path is finer.
-            true => &[],
-            false => joined,
-        };
         for (network, statistics) in joined {
             let Ok(trial) = self.over_cautions(set, network, statistics, &[Sharing::Paths]) else {
                 continue;

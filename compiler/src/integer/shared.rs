@@ -22,9 +22,8 @@ pub(super) type RowForm = Vec<(usize, usize, u64)>;
 
 /// What a row is without its constant: equal rows have equal forms.
 pub(super) fn form(pending: &Pending, row: usize) -> RowForm {
-    let terms = pending.terms.iter();
-    let entries = terms.flat_map(|(v, m)| m.row(row).map(|(c, w)| (*v, c, w.to_bits())));
-    entries.collect()
+    let entries = pending.row(row);
+    entries.map(|(v, c, w)| (v, c, w.to_bits())).collect()
 }
 
 /// The rows that differ by constants alone, each group by ascending constant; groups in the order of their first rows.
@@ -190,6 +189,7 @@ mod tests {
         assert_eq!(variance(&[(5, 0, 1.0), (6, 0, -2.0)]), 9.0);
         assert_eq!(variance(&[(5, 0, 1.0), (6, 1, -2.0)]), 5.0);
     }
+
     #[test]
     fn thresholds_of_one_bootstrap_are_met_one_after_the_other() {
         let mut bootstraps = Bootstraps::default();

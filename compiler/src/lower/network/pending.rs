@@ -23,6 +23,12 @@ impl Pending {
         }
     }
 
+    /// The entries of a row: value, element and factor.
+    pub(crate) fn row(&self, row: usize) -> impl Iterator<Item = (usize, usize, f64)> + '_ {
+        let terms = self.terms.iter();
+        terms.flat_map(move |(value, matrix)| matrix.row(row).map(|(e, w)| (*value, e, w)))
+    }
+
     pub(crate) fn has_bias(&self) -> bool {
         self.bias.iter().any(|b| *b != 0.0)
     }
